@@ -1,0 +1,104 @@
+"""The first layer of every model: from pixels to what the network was trained on."""
+
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+# Published preprocessing, by what it does to the pixels.
+PRESETS = {
+    # torchvision's statistics of ImageNet: what PyTorch recipes use.
+    "imagenet_mean_std": dict(
+        mean=(0.485, 0.456, 0.406),
+        std=(0.229, 0.224, 0.225),
+        crop_fraction=0.875,
+        interpolation="bicubic",
+    ),
+    # (x - 127.5) / 127.5: Google's Mixer.
+    "minus_one_to_one": dict(
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        crop_fraction=0.875,
+        interpolation="bicubic",
+    ),
+    # x / 255: the checkpoints of MIIL.
+    "zero_to_one": dict(
+        mean=(0.0, 0.0, 0.0),
+        std=(1.0, 1.0, 1.0),
+        crop_fraction=0.875,
+        interpolation="bilinear",
+    ),
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class ImagePreprocessing(keras.layers.Layer):
+    """Normalises pixels: `y = (x / 255 - mean) / std`, in float32 whatever the policy.
+
+    The layer also remembers how the images themselves have to be prepared and, once known, what
+    the classes are called. Both are facts of a checkpoint; a layer's config is the one place
+    that survives `.keras`, `clone_model` and every wrapper.
+
+    Args:
+        mean: Mean per channel, for pixels in `[0, 1]`.
+        std: Standard deviation (not variance) per channel, for pixels in `[0, 1]`.
+        image_size: Side of the square that the network was trained on, in pixels.
+        crop_fraction: Share of the resized shorter side that evaluation keeps.
+        interpolation: `"bicubic"` or `"bilinear"`, with antialiasing.
+        normalize: `False` passes the input through unchanged.
+        class_names: One name per class.
+
+    Call arguments:
+        inputs: Tensor `(B, H, W, C)`, float or uint8 pixels in `[0, 255]`.
+
+    Returns:
+        Tensor `(B, H, W, C)` of float32, the input itself without `normalize`.
+
+    Example:
+
+    >>> layer = ImagePreprocessing(mean=[0.5], std=[0.5])
+    >>> y = layer(keras.ops.full((1, 1, 1, 1), 255.0))
+    >>> float(keras.ops.squeeze(y))
+    1.0
+    """
+
+    def __init__(
+        self,
+        mean: Sequence[float],
+        std: Sequence[float],
+        image_size: int = 224,
+        crop_fraction: float = 0.875,
+        interpolation: str = "bicubic",
+        normalize: bool = True,
+        class_names: Sequence[str] | None = None,
+        dtype="float32",
+        **kwargs,
+    ):
+        super().__init__(dtype=dtype, **kwargs)
+        self.mean = tuple(mean)
+        self.std = tuple(std)
+        self.image_size = image_size
+        self.crop_fraction = crop_fraction
+        self.interpolation = interpolation
+        self.normalize = normalize
+        self.class_names = None if class_names is None else tuple(class_names)
+        self.built = True
+
+    def call(self, inputs):
+        if not self.normalize:
+            return inputs
+        mean, std = (
+            ops.convert_to_tensor([255.0 * value for value in values], dtype=self.compute_dtype)
+            for values in (self.mean, self.std)
+        )
+        return (ops.cast(inputs, self.compute_dtype) - mean) / std
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def get_config(self):
+        names = (
+            "mean", "std", "image_size", "crop_fraction", "interpolation", "normalize",
+            "class_names",
+        )  # fmt: skip
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -1,0 +1,125 @@
+"""Mix-shift: MS-MLP's regional mixing, a roll and a depthwise convolution per channel group."""
+
+import math
+from collections.abc import Sequence
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class MixShift(keras.layers.Layer):
+    """Mixes each group of channels with a region that lies a given distance away.
+
+    The `C` channels are cut into `n` groups of `ceil(C / n)`, the last one taking what is left
+    (`torch.chunk`'s rule). Group `g` has a shift `d_g` and an odd kernel size `k_g`:
+
+        h_g = DepthwiseConv_{k_g}(roll(x_g, d_g, axis=W))     horizontal, with bias
+        v_g = DepthwiseConv_{k_g}(roll(x_g, d_g, axis=H))     vertical, kernels of its own
+        y   = concat_g(h_g + v_g)
+
+    The roll wraps around; the convolution comes after it and pads with zeros. A 1x1 group is a
+    learned scale and offset. Shifts and kernels may be larger than the map.
+
+    Args:
+        kernel_sizes: One odd size per group.
+        shifts: One signed distance in pixels per group; positive moves content right and down.
+
+    Call arguments:
+        inputs: Tensor `(B, H, W, C)`, such that `C` gives as many groups as there are sizes.
+
+    Returns:
+        Tensor `(B, H, W, C)`.
+
+    Raises:
+        ValueError: For an even kernel size, lists of different length, or a width that the
+            chunk rule cuts into fewer groups.
+
+    Reference: [MS-MLP](https://arxiv.org/abs/2202.06510), section 3.2; order and shifts as in
+    the released code, which rolls before it convolves.
+
+    Example:
+
+    >>> tuple(MixShift()(keras.random.normal((2, 7, 5, 24))).shape)
+    (2, 7, 5, 24)
+    """
+
+    def __init__(
+        self,
+        kernel_sizes: Sequence[int] = (1, 1, 3, 5, 7),
+        shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if not kernel_sizes or any(k < 1 or k % 2 == 0 for k in kernel_sizes):
+            raise ValueError(
+                "`kernel_sizes` must be odd and positive. "
+                f"Received: `kernel_sizes={tuple(kernel_sizes)}`"
+            )
+        if len(kernel_sizes) != len(shifts):
+            raise ValueError(
+                "`kernel_sizes` and `shifts` must have one entry per group. "
+                f"Received: `kernel_sizes={tuple(kernel_sizes)}`, `shifts={tuple(shifts)}`"
+            )
+        self.kernel_sizes = tuple(kernel_sizes)
+        self.shifts = tuple(shifts)
+
+    def build(self, input_shape):
+        self.group_sizes = chunk_sizes(input_shape[-1], len(self.kernel_sizes))
+        # Uniform within 1 / sqrt(fan_in), for kernels and biases, as the released code starts.
+        self.horizontal = self._add_branch("horizontal")
+        self.vertical = self._add_branch("vertical")
+        self.built = True
+
+    def _add_branch(self, name):
+        weights = []
+        for group, (k, size) in enumerate(zip(self.kernel_sizes, self.group_sizes)):
+            for weight, shape in (("kernel", (k, k, size, 1)), ("bias", (size,))):
+                initializer = keras.initializers.RandomUniform(-1 / k, 1 / k)
+                weights.append(self.add_weight(shape, initializer, name=f"{name}_{group}_{weight}"))
+        return list(zip(weights[::2], weights[1::2]))  # one (kernel, bias) per group
+
+    def call(self, inputs):
+        outputs, start = [], 0
+        for group, (size, shift) in enumerate(zip(self.group_sizes, self.shifts)):
+            # (B, H, W, C) -> (B, H, W, C_g)
+            x = inputs[..., start : start + size]
+            start += size
+            h = _depthwise(_roll(x, shift, axis=2), *self.horizontal[group])
+            v = _depthwise(_roll(x, shift, axis=1), *self.vertical[group])
+            outputs.append(h + v)
+        return ops.concatenate(outputs, axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def count_macs(self, output_shape):
+        taps = sum(k * k * size for k, size in zip(self.kernel_sizes, self.group_sizes))
+        return 2 * taps * math.prod(output_shape[1:3])
+
+    def get_config(self):
+        config = {"kernel_sizes": self.kernel_sizes, "shifts": self.shifts}
+        return {**super().get_config(), **config}
+
+
+def chunk_sizes(channels: int, groups: int) -> list[int]:
+    """The sizes of `groups` channel groups by the rule of `torch.chunk`."""
+    size = math.ceil(channels / groups)
+    last = channels - size * (groups - 1)
+    if last < 1:
+        raise ValueError(
+            f"{channels} channels can't be cut into {groups} groups of {size}. "
+            f"Received: `channels={channels}`, `groups={groups}`"
+        )
+    return [size] * (groups - 1) + [last]
+
+
+def _roll(x, shift, axis):
+    return ops.roll(x, shift, axis=axis) if shift else x
+
+
+def _depthwise(x, kernel, bias):
+    if kernel.shape[0] == 1:
+        # A 1x1 depthwise convolution is a scale. (1, 1, C_g, 1) -> (C_g,)
+        return x * ops.reshape(kernel, (-1,)) + bias
+    return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last") + bias

@@ -1,0 +1,112 @@
+"""The S2-MLPv2 token mixing: two shifted branches and a still one, fused by split attention."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_shiftmlp.layers.initializers import fresh_initializer
+from keras_shiftmlp.layers.spatial_shift import SpatialShift
+from keras_shiftmlp.layers.split_attention import SplitAttention
+from keras_shiftmlp.layers.sublayers import policy_map
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class S2Attention(keras.layers.Layer):
+    """The token-mixing block of S2-MLPv2, without its normalisation and shortcut.
+
+        v = x W_expand + b                              (B, H, W, 3C)
+        X_1 = shift "hw" of v[..., :C]                  height first
+        X_2 = shift "wh" of v[..., C:2C]                width first
+        X_3 = v[..., 2C:]                               stays where it is
+        y = SplitAttention(X_1, X_2, X_3) W_project + b
+
+    Args:
+        split_attention_ratio: Hidden width of the split attention, as a share of `C`. The
+            paper leaves it open; 0.25 is the only simple ratio that gives its parameter counts,
+            1.0 is what most public code uses.
+        pooling: `"sum"` or `"mean"`, see `SplitAttention`.
+        kernel_initializer: Initializer of all dense kernels.
+
+    Call arguments:
+        inputs: Tensor `(B, H, W, C)`, `C` at least 4.
+
+    Returns:
+        Tensor `(B, H, W, C)`.
+
+    Raises:
+        ValueError: For fewer than 4 channels or an unknown pooling.
+
+    Reference: [S2-MLPv2](https://arxiv.org/abs/2108.01072), section 4 and Figure 1.
+
+    Example:
+
+    >>> tuple(S2Attention()(keras.random.normal((2, 7, 5, 16))).shape)
+    (2, 7, 5, 16)
+    """
+
+    def __init__(
+        self,
+        split_attention_ratio: float = 0.25,
+        pooling: str = "sum",
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if split_attention_ratio <= 0:
+            raise ValueError(
+                "`split_attention_ratio` must be positive. "
+                f"Received: `split_attention_ratio={split_attention_ratio!r}`"
+            )
+        self.split_attention_ratio = split_attention_ratio
+        self.pooling = pooling
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape):
+        channels = input_shape[-1]
+        dtype = self.dtype_policy
+        self.expand = keras.layers.Dense(
+            3 * channels,
+            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            dtype=dtype,
+            name="expand",
+        )
+        self.shift1 = SpatialShift(order="hw", dtype=dtype, name="shift1")
+        self.shift2 = SpatialShift(order="wh", dtype=dtype, name="shift2")
+        self.attention = SplitAttention(
+            hidden_dim=max(1, int(self.split_attention_ratio * channels)),
+            pooling=self.pooling,
+            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            dtype=dtype,
+            name="attention",
+        )
+        self.project = keras.layers.Dense(
+            channels,
+            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            dtype=dtype,
+            name="project",
+        )
+        for layer in (self.shift1, self.shift2, self.expand, self.project):
+            layer.build(input_shape)
+        self.attention.build([input_shape] * 3)
+        self.built = True
+
+    def call(self, inputs):
+        # (B, H, W, C) -> (B, H, W, 3C) -> 3 x (B, H, W, C)
+        x1, x2, x3 = ops.split(self.expand(inputs), 3, axis=-1)
+        return self.project(self.attention([self.shift1(x1), self.shift2(x2), x3]))
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape)
+
+    def count_macs(self, output_shape):
+        dense = math.prod(self.expand.kernel.shape) + math.prod(self.project.kernel.shape)
+        return dense * math.prod(output_shape[1:3]) + self.attention.count_macs(output_shape)
+
+    def get_config(self):
+        config = {
+            "split_attention_ratio": self.split_attention_ratio,
+            "pooling": self.pooling,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+        return {**super().get_config(), **config, **policy_map(self)}

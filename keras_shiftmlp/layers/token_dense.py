@@ -1,0 +1,62 @@
+"""A dense layer across the tokens."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class TokenDense(keras.layers.EinsumDense):
+    """Mixes the tokens of every channel: `y[b, t, c] = sum over s of x[b, s, c] W[s, t] + b[t]`.
+
+    An `EinsumDense` (so quantisation and LoRA work on it) that multiplies by the kernel from the
+    left: nothing is transposed. It also stays clear of two faults. OpenVINO's CPU plugin (2026.4)
+    gives wrong numbers for this contraction behind a convolution, and Keras's TensorFlow backend
+    (3.15) adds a bias per token to the channels where there are as many of them.
+
+    Args:
+        tokens: Number of tokens `T` of the output.
+        activation: Activation function.
+        kernel_initializer: Initializer of the kernel; the bias starts at zero.
+
+    Call arguments:
+        inputs: Tensor `(B, S, C)`.
+
+    Returns:
+        Tensor `(B, T, C)`.
+
+    Reference: [MLP-Mixer](https://arxiv.org/abs/2105.01601), Eq. 1, first line.
+
+    Example:
+
+    >>> tuple(TokenDense(32)(keras.ops.ones((2, 49, 16))).shape)
+    (2, 32, 16)
+    """
+
+    def __init__(self, tokens: int, activation=None, kernel_initializer="lecun_normal", **kwargs):
+        # In a saved config these are known already.
+        for key in ("equation", "output_shape", "bias_axes"):
+            kwargs.pop(key, None)
+        super().__init__(
+            "bsc,st->btc",
+            (tokens, None),
+            activation=activation,
+            bias_axes="t",
+            kernel_initializer=kernel_initializer,
+            **kwargs,
+        )
+        self.tokens = tokens
+
+    def call(self, inputs, training=None):
+        # (T, S) (B, S, C) -> (B, T, C)
+        y = self.bias + ops.matmul(ops.transpose(self.kernel), inputs)
+        return y if self.activation is None else self.activation(y)
+
+    def compute_output_shape(self, input_shape):
+        batch, _, channels = input_shape
+        return (batch, self.tokens, channels)
+
+    def quantize(self, mode=None, type_check=True, config=None):
+        super().quantize(mode, type_check=False, config=config)
+
+    def get_config(self):
+        return {**super().get_config(), "tokens": self.tokens}
