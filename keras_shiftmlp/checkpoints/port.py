@@ -1,0 +1,76 @@
+"""One engine for every foreign checkpoint: a key table, and no tensor left over on either side."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+# (pattern of the source's key, our variable's path, what to do with the array); a path of `None`
+# names what is knowingly left out.
+Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
+
+
+def as_is(array):
+    return array
+
+
+def dense(array):
+    """PyTorch's `(out, in)` to Keras's `(in, out)`."""
+    return array.T
+
+
+def conv(array):
+    """PyTorch's `(out, in, kh, kw)` to Keras's `(kh, kw, in, out)`."""
+    return array.transpose(2, 3, 1, 0)
+
+
+def depthwise(array):
+    """PyTorch's `(C, 1, kh, kw)` to Keras's `(kh, kw, C, 1)`."""
+    return array.transpose(2, 3, 0, 1)
+
+
+def port(arrays: Mapping[str, np.ndarray], table: Iterable[Row], layers: Iterable) -> None:
+    """Fills every weight of `layers` once, from `arrays`, by the rows of `table`.
+
+    Raises:
+        ValueError: Where an array matches no row, a weight stays empty or would be filled twice,
+            or a shape differs; names them all and changes nothing.
+    """
+    variables = {weight.path: weight for layer in layers for weight in layer.weights}
+    rows = [(re.compile(pattern), target, change) for pattern, target, change in table]
+    filled, problems = {}, []
+    for key, array in arrays.items():
+        match, target, change = _find_row(rows, key)
+        if match is None:
+            problems.append(f"no use for {key!r}")
+            continue
+        if target is None:
+            continue
+        path = match.expand(target)
+        if path in filled:
+            problems.append(f"{path!r} would be filled twice")
+        elif path not in variables:
+            problems.append(f"{key!r} has no place, the model lacks {path!r}")
+        else:
+            shape = tuple(variables[path].shape)
+            filled[path] = change(array)
+            # Axes of size one carry nothing: EinsumDense keeps the bias of S tokens as (S, 1).
+            if _without_units(filled[path].shape) != _without_units(shape):
+                problems.append(f"{key!r} gives {filled[path].shape}, {path!r} is {shape}")
+    problems += [f"nothing for {path!r}" for path in variables if path not in filled]
+    if problems:
+        raise ValueError(f"The checkpoint does not fit this model: {'; '.join(problems)}")
+    for path, array in filled.items():
+        variables[path].assign(array.reshape(variables[path].shape))
+
+
+def _without_units(shape):
+    return [size for size in shape if size != 1]
+
+
+def _find_row(rows, key):
+    for pattern, target, change in rows:
+        match = pattern.fullmatch(key)
+        if match:
+            return match, target, change
+    return None, None, None

@@ -1,0 +1,156 @@
+"""Pixels in, names out, for those who prepare images outside the model."""
+
+import functools
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from importlib import resources
+
+import keras
+import numpy as np
+
+from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
+from keras_shiftmlp.models.constructor import find_constructor
+from keras_shiftmlp.models.image_model import ImageModel
+
+
+def preprocess_input(x, model_or_tag: ImageModel | str):
+    """Normalises pixels as a model does with `include_preprocessing=True`.
+
+    Args:
+        x: Pixels in `[0, 255]`, `(..., H, W, 3)`, float or uint8: a NumPy array or a tensor.
+        model_or_tag: A model, a constructor's name such as `"MixerB16"`, or one of
+            `"imagenet_mean_std"`, `"minus_one_to_one"` and `"zero_to_one"`.
+
+    Returns:
+        `(x / 255 - mean) / std` as float32, an array for an array.
+
+    Raises:
+        ValueError: For an unknown name.
+
+    Example:
+
+    >>> preprocess_input(np.full((1, 1, 3), 255, "uint8"), "MixerB16").tolist()
+    [[[1.0, 1.0, 1.0]]]
+    """
+    layer = ImagePreprocessing.from_config(
+        {**_preprocessing(model_or_tag).get_config(), "normalize": True}
+    )
+    if isinstance(x, np.ndarray):
+        return keras.ops.convert_to_numpy(layer(x.astype("float32")))
+    return layer(x)
+
+
+def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:
+    """The resize and crop under which a model's published accuracy was measured.
+
+    The shorter side is resized to `image_size / crop_fraction` with the published interpolation
+    and antialiasing, then the centre is cut out. Pillow does it, as it did for the authors'
+    PyTorch code, so the pixels are the same.
+
+    Args:
+        model_or_tag: As for `preprocess_input`.
+
+    Returns:
+        A function from a path, a PIL image or a uint8 array `(H, W, 3)` to uint8 pixels
+        `(image_size, image_size, 3)` in `[0, 255]`.
+
+    Raises:
+        ValueError: For an unknown name.
+
+    Example:
+
+    >>> transform = eval_transform("S2MLPv2Small")
+    >>> transform(np.zeros((300, 500, 3), "uint8")).shape
+    (224, 224, 3)
+    """
+    facts = _preprocessing(model_or_tag)
+    return functools.partial(
+        _resize_and_crop,
+        size=facts.image_size,
+        crop_fraction=facts.crop_fraction,
+        interpolation=facts.interpolation,
+    )
+
+
+def decode_predictions(
+    predictions, top: int = 5, class_names: Sequence[str] | None = None
+) -> list[list[tuple[str, str, float]]]:
+    """The most probable classes of each image, by name.
+
+    Args:
+        predictions: Probabilities or logits `(B, classes)`.
+        top: How many classes to return.
+        class_names: One name per class, such as `model.class_names`. `None` means the 1000
+            classes of ImageNet, whose names ship with the package.
+
+    Returns:
+        For each image a list of `(id, name, score)`, best first; `id` is the WordNet id for
+        ImageNet and the index as text otherwise.
+
+    Raises:
+        ValueError: Where the number of names is not that of the classes.
+
+    Example:
+
+    >>> decode_predictions(np.eye(1000)[[207]], top=1)
+    [[('n02099601', 'golden_retriever', 1.0)]]
+    """
+    predictions = keras.ops.convert_to_numpy(predictions)
+    if class_names is None:
+        ids, names = zip(*_imagenet_classes())
+    else:
+        ids, names = tuple(map(str, range(len(class_names)))), tuple(class_names)
+    if predictions.ndim != 2 or predictions.shape[1] != len(names):
+        raise ValueError(
+            f"`predictions` must be of shape `(B, {len(names)})`, one column per class name. "
+            f"Received: `predictions.shape={predictions.shape}`"
+        )
+    best = np.argsort(-predictions, axis=1, kind="stable")[:, :top]
+    return [
+        [(ids[i], names[i], float(scores[i])) for i in order]
+        for order, scores in zip(best, predictions)
+    ]
+
+
+def _preprocessing(model_or_tag):
+    """The facts of a model, a constructor's default checkpoint or a preset, as a layer."""
+    if isinstance(model_or_tag, ImageModel):
+        return model_or_tag.preprocessing
+    if model_or_tag in PRESETS:
+        return ImagePreprocessing(**PRESETS[model_or_tag])
+    constructor = find_constructor(model_or_tag)
+    return ImagePreprocessing(
+        **PRESETS[constructor.family.preprocessing], image_size=constructor.image_size
+    )
+
+
+def _resize_and_crop(image, size, crop_fraction, interpolation):
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("`eval_transform` needs Pillow: pip install pillow") from error
+    if isinstance(image, (str, os.PathLike)):
+        with Image.open(image) as file:
+            image = file.convert("RGB")
+    elif not isinstance(image, Image.Image):
+        image = Image.fromarray(np.asarray(image))
+    image = image.convert("RGB")
+    short = math.floor(size / crop_fraction)
+    width, height = image.size
+    # As torchvision: the shorter side exactly, the longer one rounded down.
+    if width < height:
+        resized = (short, int(short * height / width))
+    else:
+        resized = (int(short * width / height), short)
+    image = image.resize(resized, getattr(Image.Resampling, interpolation.upper()))
+    left, upper = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
+    return np.asarray(image.crop((left, upper, left + size, upper + size)))
+
+
+@functools.cache
+def _imagenet_classes():
+    return json.loads(
+        resources.files("keras_shiftmlp").joinpath("imagenet_classes.json").read_text()
+    )
