@@ -1,0 +1,25 @@
+# Two commands, each with an environment of its own: `make demo` and `make test`.
+PYTHON ?= python3
+BACKENDS ?= tensorflow jax torch numpy openvino
+DEMO_ARGS ?=
+
+.PHONY: demo test lint clean
+
+demo: .venv-demo/done
+	KERAS_BACKEND=tensorflow .venv-demo/bin/python examples/quickstart.py $(DEMO_ARGS)
+
+test: .venv-test/done lint
+	.venv-test/bin/python tests/run_backends.py $(BACKENDS)
+
+lint: .venv-test/done
+	.venv-test/bin/ruff check .
+	.venv-test/bin/ruff format --check .
+
+.venv-demo/done .venv-test/done: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt \
+	    --editable ".[$(if $(findstring test,$@),dev,demo)]"
+	touch $@
+
+clean:
+	rm -rf .venv-demo .venv-test outputs

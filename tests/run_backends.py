@@ -1,0 +1,27 @@
+"""Runs the suite once per backend, each in a process of its own: python tests/run_backends.py jax."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2"]
+
+
+def main(backends):
+    failed = []
+    for backend in backends:
+        print(f"== {backend}", flush=True)
+        started = time.time()
+        environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
+        root = Path(__file__).parent.parent
+        if subprocess.run([*PYTEST], env=environment, cwd=root).returncode:
+            failed.append(backend)
+        print(f"== {backend}: {time.time() - started:.0f} s", flush=True)
+    if failed:
+        sys.exit(f"failed on: {', '.join(failed)}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or ["tensorflow", "jax", "torch", "numpy", "openvino"])

@@ -1,0 +1,83 @@
+"""The networks against reference vectors: the authors' code, run in float64."""
+
+from pathlib import Path
+
+import golden
+import numpy as np
+import pytest
+from cases import HERE, run
+
+import keras_shiftmlp
+from keras_shiftmlp.checkpoints.port import port
+
+# Two of the larger files stay outside the repository.
+FOLDERS = [HERE / "golden_data", Path(HERE, "..", "..", "shared", "golden")]
+
+
+def load(case):
+    for folder in FOLDERS:
+        if (folder / f"{case}.npz").exists():
+            with np.load(folder / f"{case}.npz") as file:
+                return dict(file)
+    pytest.skip(f"{case}.npz is not here")
+
+
+def build(case, arrays, **kwargs):
+    name, hyperparameters, table = golden.CASES[case]
+    model = keras_shiftmlp.get_model(
+        name,
+        **hyperparameters,
+        input_shape=arrays["input"].shape[1:],
+        include_preprocessing=False,
+        **kwargs,
+    )
+    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
+    if not kwargs.get("include_top", True):
+        weights = {key: value for key, value in weights.items() if "head/" not in key}
+        weights = {key: value for key, value in weights.items() if "head." not in key}
+        if kwargs.get("pooling") is None and name == "MSMLP":
+            weights = {k: v for k, v in weights.items() if k not in ("norm.weight", "norm.bias")}
+    port(weights, table, model.layers)
+    return model
+
+
+def check(model, arrays, name):
+    actual, expected = run(model, arrays["input"]), arrays[name]
+    tolerance = 1e-5 * max(1, np.abs(expected).max())
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize("case", golden.CASES)
+def test_logits(case):
+    arrays = load(case)
+    classes = arrays["logits_f64"].shape[-1]
+    model = build(case, arrays, classes=classes, classifier_activation=None)
+    check(model, arrays, "logits_f64")
+
+
+@pytest.mark.parametrize("case", golden.CASES)
+def test_features_and_pooled(case):
+    arrays = load(case)
+    check(build(case, arrays, include_top=False), arrays, "features")
+    check(build(case, arrays, include_top=False, pooling="avg"), arrays, "pooled")
+
+
+def test_a_port_leaves_nothing_over():
+    arrays = load("mixer_timm_erf")
+    name, hyperparameters, table = golden.CASES["mixer_timm_erf"]
+    model = keras_shiftmlp.get_model(name, **hyperparameters, classes=11, input_shape=(32, 48, 3))
+    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
+    before = model.get_weights()
+    missing = {key: value for key, value in weights.items() if key != "norm.bias"}
+    swapped = weights | {"head.bias": weights["norm.bias"]}
+    for broken, message in (
+        (missing, "nothing for 'norm/beta'"),
+        (weights | {"extra": np.zeros(1)}, "no use for 'extra'"),
+        (swapped, r"'head.bias' gives \(24,\), 'predictions/bias' is \(11,\)"),
+        (weights | {"blocks.7.norm1.weight": np.zeros(24)}, "the model lacks 'block_7"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            port(broken, table, model.layers)
+    for old, new in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(old, new)

@@ -1,0 +1,224 @@
+"""The layers against plain numpy, against reference vectors, and under every dtype policy."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import references
+from cases import BACKEND, HERE, TRAINS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keras_shiftmlp import layers
+from keras_shiftmlp.layers.mix_shift import chunk_sizes
+from keras_shiftmlp.layers.spatial_shift import SETTINGS
+
+to_numpy = keras.ops.convert_to_numpy
+GOLDEN = np.load(HERE / "golden_data" / "layers.npz")
+GOLDEN_CASES = json.loads((HERE / "golden_data" / "layers.json").read_text())
+sides = st.integers(1, 6)
+
+
+def normal(*shape):
+    return np.random.default_rng(sum(shape)).normal(size=shape).astype("float32")
+
+
+@settings(max_examples=20 if BACKEND == "jax" else 60, deadline=None, derandomize=True)
+@given(
+    st.sampled_from(sorted(SETTINGS)),
+    st.sampled_from(["hw", "wh"]),
+    st.sampled_from(["clamp", "assign"]),
+    sides,
+    sides,
+    st.integers(8, 19),
+)
+def test_spatial_shift_is_its_formula(setting, order, border, height, width, channels):
+    x = normal(2, height, width, channels)
+    y = to_numpy(layers.SpatialShift(setting, order, border)(x))
+    expected = references.spatial_shift(x, SETTINGS[setting], order, border)
+    np.testing.assert_array_equal(y, expected)
+
+
+@settings(max_examples=8 if BACKEND == "jax" else 15, deadline=None, derandomize=True)
+@given(st.integers(2, 4), st.sampled_from(["sum", "mean"]), sides, sides, st.integers(1, 9))
+def test_split_attention_is_its_formula(branches, pooling, height, width, channels):
+    inputs = [normal(2, height, width, channels) + k for k in range(branches)]
+    layer = layers.SplitAttention(hidden_dim=3, pooling=pooling)
+    y = to_numpy(layer(inputs))
+    w1, w2 = (to_numpy(weight) for weight in layer.weights)
+    expected = references.split_attention(inputs, w1, w2, pooling)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=8 if BACKEND == "jax" else 15, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from([1, 3, 5]), min_size=3, max_size=3),
+    st.lists(st.integers(-9, 9), min_size=3, max_size=3),
+    sides,
+    sides,
+    st.sampled_from([3, 5, 6, 8, 11]),
+)
+def test_mix_shift_is_its_formula(kernel_sizes, shifts, height, width, channels):
+    x = normal(2, height, width, channels)
+    layer = layers.MixShift(kernel_sizes, shifts)
+    y = to_numpy(layer(x))
+    horizontal, vertical = (
+        [[to_numpy(weight) for weight in group] for group in branch]
+        for branch in (layer.horizontal, layer.vertical)
+    )
+    expected = references.mix_shift(x, kernel_sizes, shifts, horizontal, vertical)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", GOLDEN_CASES)
+def test_golden_layer(name):
+    facts = GOLDEN_CASES[name]
+    x, expected = GOLDEN[f"{name}/input"], GOLDEN[f"{name}/output"]
+    weights = {
+        key.removeprefix(f"{name}/weights/"): GOLDEN[key]
+        for key in GOLDEN.files
+        if key.startswith(f"{name}/weights/")
+    }
+    if facts["op"] == "split_attention":
+        x = [x[:, k] for k in range(x.shape[1])]  # (B, K, H, W, C) -> K x (B, H, W, C)
+        layer = layers.SplitAttention(facts["hidden"])
+        layer.build([branch.shape for branch in x])
+        layer.set_weights([weights["mlp1.weight"].T, weights["mlp2.weight"].T])
+    elif facts["op"] == "mix_shift":
+        layer = layers.MixShift(facts["kernel_sizes"], facts["shift_dist"])
+        layer.build(x.shape)
+        values = []
+        for branch in ("dwconv_lr", "dwconv_td"):
+            for group in range(len(facts["kernel_sizes"])):
+                kernel = weights[f"{branch}.{group}.weight"].transpose(2, 3, 0, 1)
+                values += [kernel, weights[f"{branch}.{group}.bias"]]
+        layer.set_weights(values)
+    else:
+        order = "wh" if facts["op"] == "shift2" else "hw"
+        border = "assign" if facts.get("border") == "assign" else "clamp"
+        layer = layers.SpatialShift(facts.get("variant", "a"), order, border)
+    exact = isinstance(layer, layers.SpatialShift)
+    np.testing.assert_allclose(to_numpy(layer(x)), expected, rtol=0, atol=0 if exact else 2e-6)
+
+
+LAYERS = {
+    "affine": lambda **kw: layers.Affine(**kw),
+    "layer_scale": lambda **kw: layers.LayerScale(0.5, **kw),
+    "mix_shift": lambda **kw: layers.MixShift((1, 3, 5), (-1, 0, 7), **kw),
+    "s2_attention": lambda **kw: layers.S2Attention(**kw),
+    "spatial_shift": lambda **kw: layers.SpatialShift(**kw),
+    "spatial_shift_diagonal": lambda **kw: layers.SpatialShift("b", "wh", "assign", **kw),
+}
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_layer_contract(make, policy):
+    x = normal(2, 5, 4, 11)
+    layer = make(dtype=policy)
+    y = layer(x)
+    assert keras.backend.standardize_dtype(y.dtype) == layer.compute_dtype
+    assert layer.compute_output_shape(x.shape) == tuple(y.shape)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert again.get_config() == layer.get_config()
+    if not again.built:
+        again.build(x.shape)
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(
+        *(to_numpy(keras.ops.cast(f(x), "float32")) for f in (layer, again))
+    )
+    full = make(dtype="float32")
+    full.build(x.shape)
+    full.set_weights(layer.get_weights())
+    tolerance = 0 if policy == "float32" else 0.05
+    np.testing.assert_allclose(
+        to_numpy(keras.ops.cast(y, "float32")), to_numpy(full(x)), atol=tolerance, rtol=tolerance
+    )
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_layer_with_unknown_sizes(make):
+    inputs = keras.Input((None, None, 11))
+    layer = make()
+    model = keras.Model(inputs, layer(inputs))
+    assert model.output_shape == (None, None, None, 11)
+    for shape in ((2, 5, 4, 11), (1, 1, 3, 11), (1, 3, 1, 11), (1, 1, 1, 11)):
+        x = normal(*shape)
+        np.testing.assert_allclose(to_numpy(model(x)), to_numpy(layer(x)), atol=1e-6)
+
+
+@pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_gradient_is_that_of_finite_differences(make):
+    """One step of plain SGD moves the weights by the gradient."""
+    x, target = normal(2, 3, 4, 7), normal(2, 3, 4, 8)
+    inputs = keras.Input((3, 4, 7))
+    model = keras.Model(inputs, make()(keras.layers.Dense(8)(inputs)))
+    model.compile("sgd", "mse", jit_compile=False)
+    before = model.get_weights()
+    direction = [normal(*weight.shape) for weight in before]
+
+    def loss(step):
+        model.set_weights([w + step * d for w, d in zip(before, direction)])
+        return float(np.mean((to_numpy(model(x)).astype("float64") - target) ** 2))
+
+    slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+    model.set_weights(before)
+    model.optimizer.learning_rate = 1.0
+    model.train_on_batch(x, target)
+    gradient = [w - after for w, after in zip(before, model.get_weights())]
+    product = sum(float(np.sum(g * d)) for g, d in zip(gradient, direction))
+    assert product == pytest.approx(slope, rel=2e-2, abs=2e-3)
+
+
+@pytest.mark.skipif(BACKEND not in ("tensorflow", "jax"), reason="no jit compilation")
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_jit_compiled(make):
+    inputs = keras.Input((5, 4, 11))
+    model = keras.Model(inputs, make()(inputs))
+    model.compile(jit_compile=True)
+    x = normal(2, 5, 4, 11)
+    np.testing.assert_allclose(model.predict(x, verbose=0), to_numpy(model(x)), atol=1e-5)
+
+
+def test_token_bias_stays_with_the_tokens_where_there_are_as_many_channels():
+    x = normal(2, 6, 6)
+    layer = layers.TokenDense(6)
+    layer.build(x.shape)
+    kernel, bias = normal(6, 6), normal(6, 1)
+    layer.set_weights([kernel, bias])
+    expected = np.einsum("bsc,st->btc", x, kernel) + bias
+    np.testing.assert_allclose(to_numpy(layer(x)), expected, atol=1e-5)
+    again = layers.TokenDense.from_config(layer.get_config())
+    again.build(x.shape)
+    assert again.count_params() == layer.count_params()
+
+
+def test_chunk_sizes_follow_torch():
+    assert chunk_sizes(96, 5) == [20, 20, 20, 20, 16]
+    assert chunk_sizes(103, 5) == [21, 21, 21, 21, 19]
+    with pytest.raises(ValueError, match="`channels=6`"):
+        chunk_sizes(6, 5)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: layers.SpatialShift("z"), "`setting='z'`"),
+        (lambda: layers.SpatialShift(order="xy"), "`order='xy'`"),
+        (lambda: layers.SpatialShift(border="wrap"), "`border='wrap'`"),
+        (lambda: layers.SpatialShift()(np.zeros((1, 2, 2, 3), "float32")), "4 groups"),
+        (lambda: layers.SpatialShift()(np.zeros((1, 2, 8), "float32")), "`SpatialShift` needs"),
+        (lambda: layers.SplitAttention(pooling="max"), "`pooling='max'`"),
+        (lambda: layers.SplitAttention(0), "`hidden_dim=0`"),
+        (lambda: layers.SplitAttention()([np.zeros((1, 2, 2, 4), "float32")]), "two or more"),
+        (lambda: layers.MixShift((1, 2), (0, 1)), "odd"),
+        (lambda: layers.MixShift((1, 3), (0,)), "one entry per group"),
+        (lambda: layers.S2Attention(0.0), "`split_attention_ratio=0.0`"),
+        (lambda: layers.channel_mlp(keras.Input((4,)), 8, gelu="relu"), "`gelu='relu'`"),
+    ],
+)
+def test_bad_arguments(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

@@ -1,0 +1,250 @@
+"""What every constructor promises, on one tiny network per family."""
+
+import inspect
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from cases import BACKEND, HERE, MODEL_CASES, TRAINS, run
+
+import keras_shiftmlp
+
+to_numpy = keras.ops.convert_to_numpy
+trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+FREE = {name: case for name, case in MODEL_CASES.items() if case.any_size}
+
+
+def test_top_gives_probabilities_in_float32(case, pixels):
+    model = case.build()
+    y = run(model, pixels)
+    assert y.shape == (2, 5) and y.dtype == np.float32
+    np.testing.assert_allclose(y.sum(1), 1, atol=1e-5)
+    assert model.layers[-1].name == "predictions"
+
+
+def test_uint8_and_float_pixels_are_the_same(case, pixels):
+    model = case.build()
+    whole = pixels.round()
+    expected = model.predict(whole, verbose=0)
+    np.testing.assert_array_equal(model.predict(whole.astype("uint8"), verbose=0), expected)
+
+
+def test_without_the_top(case, pixels):
+    assert case.build(include_top=False).output_shape == (None, *case.map_shape)
+    for pooling in ("avg", "max"):
+        model = case.build(include_top=False, pooling=pooling)
+        assert model.output_shape == (None, case.map_shape[-1])
+    full = case.build()
+    avg = case.build(include_top=False, pooling="avg")
+    avg.set_weights(full.get_weights()[:-2])
+    seen = keras.Model(full.input, full.layers[-1].input)
+    np.testing.assert_allclose(run(avg, pixels), run(seen, pixels), atol=1e-6)
+
+
+def test_preprocessing_inside_is_preprocess_input_outside(case, pixels):
+    inside = case.build()
+    outside = case.build(include_preprocessing=False)
+    outside.set_weights(inside.get_weights())
+    prepared = keras_shiftmlp.preprocess_input(pixels, inside)
+    np.testing.assert_allclose(run(outside, prepared), run(inside, pixels), atol=1e-6)
+
+
+def test_variable_paths_are_those_of_every_other_build(case):
+    """The names are part of the file format; a change here breaks users' files."""
+    name = next(name for name, other in MODEL_CASES.items() if other is case)
+    paths = [[weight.path, list(weight.shape)] for weight in case.build().weights]
+    assert paths == json.loads((HERE / "variable_paths.json").read_text())[name]
+
+
+def test_keras_file_opens_in_a_fresh_process(case, pixels, tmp_path):
+    model = case.build(drop_path_rate=0.2, dropout_rate=0.1)
+    model.class_names = "abcde"
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "pixels.npy", pixels)
+    code = """if True:
+        import sys
+        import keras_shiftmlp
+        assert "keras" not in sys.modules
+        import json, keras, numpy as np
+        folder = sys.argv[1]
+        model = keras.models.load_model(folder + "/model.keras")
+        pixels = np.load(folder + "/pixels.npy")
+        if keras.backend.backend() == "jax":
+            there = model.predict(pixels, verbose=0)
+        else:
+            there = keras.ops.convert_to_numpy(model(pixels))
+        np.save(folder + "/there.npy", there)
+        print(json.dumps([type(model).__name__, model.class_names, model.preprocessing.mean,
+                          list(model.pyramid_outputs), model.name]))
+    """
+    out = subprocess.run(
+        [sys.executable, "-c", code, tmp_path], check=True, capture_output=True, text=True
+    ).stdout
+    facts = json.loads(out.splitlines()[-1])
+    mean = list(model.preprocessing.mean)
+    assert facts == ["ImageModel", list("abcde"), mean, list(case.levels), model.name]
+    np.testing.assert_allclose(np.load(tmp_path / "there.npy"), run(model, pixels), atol=1e-6)
+
+
+def test_clone_and_submodel(case, pixels):
+    model = case.build()
+    model.class_names = "abcde"
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    assert type(clone) is keras_shiftmlp.ImageModel
+    assert clone.class_names == tuple("abcde")
+    assert clone.pyramid_level_inputs == model.pyramid_level_inputs
+    np.testing.assert_allclose(run(clone, pixels), run(model, pixels), atol=1e-6)
+    level = keras.models.Model(model.input, model.get_layer(case.levels[-1]).output)
+    assert level.output_shape == (None, *case.map_shape)
+    config = keras_shiftmlp.ImageModel.from_config(model.get_config())
+    assert config.preprocessing.get_config() == model.preprocessing.get_config()
+
+
+def test_pyramid(case):
+    model = case.build()
+    assert tuple(model.pyramid_outputs) == case.levels
+    for level, tensor in model.pyramid_outputs.items():
+        stride = 2 ** int(level[1:])
+        assert tensor.shape[1:3] == (32 // stride, 48 // stride)
+        assert tensor is model.get_layer(model.pyramid_level_inputs[level]).output
+
+
+def test_strides_that_are_no_powers_of_two_have_no_level():
+    model = keras_shiftmlp.S2MLPv2(
+        patch_sizes=(7, 2), dims=(8, 8), depths=(1, 1), input_shape=(28, 28, 3)
+    )
+    assert model.pyramid_outputs == {}
+
+
+@pytest.mark.parametrize("case", FREE.values(), ids=FREE)
+def test_any_size(case):
+    model = case.build(input_shape=(None, None, 3))
+    for height, width in ((37, 70), (1, 1)):
+        x = np.random.default_rng(1).uniform(0, 255, (2, height, width, 3)).astype("float32")
+        fixed = case.build(input_shape=(height, width, 3))
+        fixed.set_weights(model.get_weights())
+        np.testing.assert_allclose(run(model, x), run(fixed, x), atol=1e-5)
+    maps = case.build(include_top=False, input_shape=None, classes=None)
+    assert maps.input_shape == (None, None, None, 3)
+    stride = 2 ** int(case.levels[-1][1:])
+    y = maps(np.zeros((1, 37, 70, 3), "float32"))
+    assert tuple(y.shape[1:3]) == (-(-37 // stride), -(-70 // stride))
+
+
+def test_input_tensor(case, pixels):
+    image = keras.Input((32, 48, 3))
+    brighter = keras.layers.Rescaling(1.5, name="brighter")(image)
+    model = case.build(input_tensor=brighter, input_shape=None)
+    plain = case.build()
+    plain.set_weights(model.get_weights())
+    np.testing.assert_allclose(run(model, pixels), run(plain, 1.5 * pixels), atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_other_channel_counts(case, channels):
+    model = case.build(input_shape=(32, 48, channels), include_preprocessing=False)
+    assert model(np.zeros((1, 32, 48, channels), "float32")).shape == (1, 5)
+    with pytest.raises(ValueError, match="`include_preprocessing=False`"):
+        case.build(input_shape=(32, 48, channels))
+
+
+def test_rates_grow_linearly(case):
+    model = case.build(drop_path_rate=0.3)
+    rates = [x.rate for x in model.layers if x.name.endswith("drop_path")]
+    assert rates == sorted(rates) and rates[-1] == pytest.approx(0.3)
+    assert not [x for x in case.build().layers if isinstance(x, keras.layers.Dropout)]
+
+
+def test_no_two_kernels_start_alike(case):
+    """An initializer that is used twice draws the same numbers twice."""
+    kernels = [w for w in case.build().weights if w.path.endswith("kernel")]
+    first = [tuple(to_numpy(w).ravel()[:3]) for w in kernels if np.ptp(to_numpy(w)) > 0]
+    assert len(set(first)) == len(first)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_policy_of_one_model_only(case, policy, pixels):
+    model = case.build(dtype=policy)
+    assert keras.config.dtype_policy().name == "float32"
+    assert model.get_layer("predictions").compute_dtype == "float32"
+    assert any(layer.compute_dtype == policy[6:] for layer in model.layers)
+    full = case.build()
+    full.set_weights(model.get_weights())
+    half = model.predict(pixels, verbose=0)
+    assert half.dtype == np.float32
+    np.testing.assert_allclose(half, full.predict(pixels, verbose=0), atol=0.05)
+
+
+@trains
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_fit_overfits_a_batch(case, policy):
+    rng = np.random.default_rng(3)
+    x, y = rng.uniform(0, 255, (32, 32, 48, 3)).astype("uint8"), rng.integers(0, 5, 32)
+    model = case.build(dtype=policy)
+    model.compile(
+        keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+    )
+    losses = model.fit(x, y, batch_size=32, epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(losses).all()
+    model.fit(x, y, batch_size=32, epochs=58, verbose=0)
+    loss, accuracy = model.evaluate(x, y, verbose=0)
+    assert loss < losses[0] and accuracy > 0.95
+
+
+@trains
+def test_drop_path_and_dropout_train(case, pixels):
+    model = case.build(drop_path_rate=0.5, dropout_rate=0.5)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert np.isfinite(model.fit(pixels, np.array([0, 1]), verbose=0).history["loss"]).all()
+
+
+@pytest.mark.skipif(BACKEND not in ("tensorflow", "jax"), reason="no jit compilation")
+def test_jit_compiled_is_the_same(case, pixels):
+    model = case.build()
+    model.compile(jit_compile=True)
+    plain = to_numpy(model(pixels))
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), plain, atol=1e-5)
+
+
+@trains
+def test_quantized_model_survives_saving(case, pixels, tmp_path):
+    model = case.build()
+    dense = (keras.layers.Dense, keras.layers.EinsumDense)
+    model.quantize("int8", filters=lambda layer: isinstance(layer, dense))
+    model.save(tmp_path / "int8.keras")
+    again = keras.models.load_model(tmp_path / "int8.keras")
+    assert {w.dtype for w in again.weights} >= {"int8", "float32"}
+    np.testing.assert_allclose(run(again, pixels), run(model, pixels), atol=1e-6)
+
+
+@trains
+def test_lora(case, pixels):
+    model = case.build()
+    before = run(model, pixels)
+    for layer in model.layers:
+        layer.trainable = layer.name.endswith(("fc1", "fc2"))
+        if layer.trainable:
+            layer.enable_lora(2)
+    np.testing.assert_allclose(run(model, pixels), before, atol=1e-6)
+    names = {weight.name for weight in model.trainable_weights}
+    assert names == {"bias", "lora_kernel_a", "lora_kernel_b"}
+
+
+@pytest.mark.parametrize("name", keras_shiftmlp.list_models())
+def test_published_signature(name):
+    function = getattr(keras_shiftmlp, name)
+    parameters = inspect.signature(function).parameters
+    assert list(parameters) == [
+        "include_top", "weights", "input_tensor", "input_shape", "pooling", "classes",
+        "classifier_activation", "include_preprocessing", "name", "drop_path_rate",
+        "dropout_rate", "dtype",
+    ]  # fmt: skip
+    assert parameters["weights"].default == "imagenet"
+    assert parameters["drop_path_rate"].kind is inspect.Parameter.KEYWORD_ONLY
+    assert function.__name__ == name and "Args:" in function.__doc__
+    with pytest.raises(keras_shiftmlp.WeightsNotAvailableError, match=name):
+        function()

@@ -1,0 +1,97 @@
+"""The package as a whole: what it exports, imports and promises about itself."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cases import HERE, MODEL_CASES
+
+import keras_shiftmlp
+from keras_shiftmlp import cli
+
+ROOT = HERE.parent
+SOURCES = sorted((ROOT / "keras_shiftmlp").rglob("*.py"))
+
+
+def test_every_public_name_is_there():
+    for name in keras_shiftmlp.__all__:
+        assert getattr(keras_shiftmlp, name) is not None
+    assert set(keras_shiftmlp.__all__) <= set(dir(keras_shiftmlp))
+    assert set(keras_shiftmlp.models.__all__) <= set(keras_shiftmlp.__all__)
+    with pytest.raises(AttributeError, match="'S2MLPv3'"):
+        keras_shiftmlp.S2MLPv3  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import keras_shiftmlp; keras_shiftmlp.layers",
+        "from keras_shiftmlp.layers import SpatialShift",
+        "import keras_shiftmlp.layers.affine",
+        "from keras_shiftmlp.models import ImageModel",
+        "import keras_shiftmlp.preprocessing",
+        "import keras, keras_shiftmlp",
+        "import keras_shiftmlp, keras",
+    ],
+)
+def test_any_import_registers_the_classes(statement):
+    code = f"""{statement}
+import keras
+assert "keras_shiftmlp>ImageModel" in keras.saving.get_custom_objects()
+assert "keras_shiftmlp>SpatialShift" in keras.saving.get_custom_objects()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_importing_the_package_alone_is_quick():
+    code = "import sys, keras_shiftmlp; assert not {'keras', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
+def test_only_public_keras_in_the_package(path):
+    text = path.read_text()
+    assert not re.search(r"keras\.src|^\s*(import|from) (tensorflow|jax|torch)\b", text, re.M)
+    assert not re.search(r"^\s*print\(", text, re.M) or path.name == "cli.py"
+    if path.parent.name == "models":
+        assert len(text.splitlines()) <= 250 or path.name == "constructor.py"
+
+
+def test_readme_and_docs_tables_are_the_measured_ones():
+    rows = json.loads((ROOT / "docs" / "models.json").read_text())
+    assert cli.markdown_table(rows) in (ROOT / "README.md").read_text()
+    assert [row["model"] for row in rows] == keras_shiftmlp.list_models()
+
+
+def test_models_command_measures(capsys, tmp_path):
+    cli.main(["models", "S2MLPv2Small", "--json", str(tmp_path / "rows.json")])
+    [row] = json.loads((tmp_path / "rows.json").read_text())
+    assert (row["params"], row["macs"]) == (25_113_448, 6_901_767_168)
+    kept = json.loads((ROOT / "docs" / "models.json").read_text())
+    assert row in kept
+    measured = capsys.readouterr().out
+    cli.main(["models", "--from-json", str(tmp_path / "rows.json")])
+    assert capsys.readouterr().out == measured
+
+
+def test_macs_need_a_size():
+    with pytest.raises(ValueError, match="known `input_shape`"):
+        keras_shiftmlp.count_macs(MODEL_CASES["s2_mlp"].build(input_shape=(None, None, 3)))
+
+
+def test_docs_examples_run(tmp_path, monkeypatch):
+    """Every Python block of the README and the family pages."""
+    monkeypatch.chdir(tmp_path)
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+        for block in blocks:
+            exec(compile(block, str(page), "exec"), {})
+
+
+def test_no_path_of_one_machine():
+    pattern = re.compile(r"/(work|tmp|root|home)/[a-z]")
+    files = [*SOURCES, *(ROOT / "docs").glob("*.md"), *Path(ROOT, "examples").glob("*.py")]
+    assert not [path for path in files if pattern.search(path.read_text())]

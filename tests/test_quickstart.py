@@ -1,0 +1,50 @@
+"""The example, on folders and TensorFlow Datasets; `make demo` runs it on the digits."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from cases import BACKEND, HERE
+from PIL import Image
+
+pytestmark = pytest.mark.skipif(BACKEND != "tensorflow", reason="it writes a SavedModel")
+QUICKSTART = HERE.parent / "examples" / "quickstart.py"
+ARGUMENTS = ["--epochs", "1", "--size", "16", "--batch-size", "8"]
+
+
+def check(out, text):
+    assert ".keras in a fresh process" in text and "SavedModel in a fresh process" in text
+    for name in ("predictions.png", "curves.png"):
+        with Image.open(out / name) as picture:
+            assert picture.size[0] > 500
+            assert len(picture.convert("L").getcolors()) > 50
+
+
+def test_on_a_folder_of_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("bright", "dark"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(24):
+            image = rng.integers(0, 128, (20, 24, 3)) + 127 * (name == "bright")
+            Image.fromarray(image.astype("uint8")).save(tmp_path / "data" / name / f"{i}.png")
+    command = [sys.executable, QUICKSTART, "--data", tmp_path / "data", "--out", tmp_path / "out"]
+    run = subprocess.run([*command, *ARGUMENTS], check=True, capture_output=True, text=True)
+    check(tmp_path / "out", run.stdout)
+
+
+def test_on_tensorflow_datasets(tmp_path):
+    pytest.importorskip("tensorflow_datasets")
+    code = f"""
+import runpy, sys, tensorflow_datasets as tfds
+sys.argv = ["quickstart.py", "--tfds", "cifar10", "--out", {str(tmp_path)!r}, *{ARGUMENTS}]
+with tfds.testing.mock_data(num_examples=40):
+    tfds.core.DatasetBuilder.download_and_prepare = lambda self: None
+    runpy.run_path({str(QUICKSTART)!r}, run_name="__main__")
+"""
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    check(tmp_path, run.stdout)
