@@ -169,9 +169,7 @@ for axis, image, label, [(_, name, score)] in zip(axes.flat, images, labels, bes
     axis.set_title(title, color="tab:green" if right else "tab:red", fontsize=9)
 for axis in axes.flat:
     axis.axis("off")
-figure.suptitle(
-    f"Predicted (green: right, red: wrong) and true class, test accuracy {accuracy:.1%}"
-)
+figure.suptitle(f"Predicted and true class (red: wrong), test accuracy {accuracy:.1%}")
 figure.savefig(args.out / "predictions.png", dpi=110)
 
 figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")

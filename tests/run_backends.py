@@ -1,4 +1,4 @@
-"""Runs the suite once per backend, each in a process of its own: python tests/run_backends.py jax."""
+"""Runs the suite once per backend, each in its own process: python tests/run_backends.py jax."""
 
 import os
 import subprocess

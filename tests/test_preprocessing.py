@@ -65,10 +65,8 @@ def test_eval_transform_is_torchvisions_rule(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
     height, width = shape
     # Resize(256): the shorter side becomes 256, the longer int(256 * long / short).
-    if width < height:
-        size = (256, int(256 * height / width))
-    else:
-        size = (int(256 * width / height), 256)
+    long = int(256 * max(shape) / min(shape))
+    size = (256, long) if width < height else (long, 256)
     resized = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
     top, left = round((size[1] - 224) / 2), round((size[0] - 224) / 2)
     expected = resized[top : top + 224, left : left + 224]

@@ -35,6 +35,7 @@ def token_mixing_mlp(
 
     Example:
 
+    >>> import keras
     >>> x = keras.Input((49, 16))
     >>> token_mixing_mlp(x, 32).shape
     (None, 49, 16)
