@@ -163,7 +163,7 @@ def test_gradient_is_that_of_finite_differences(make):
         model.set_weights([w + step * d for w, d in zip(before, direction)])
         return float(np.mean((to_numpy(model(x)).astype("float64") - target) ** 2))
 
-    slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+    slope = (loss(2e-3) - loss(-2e-3)) / 4e-3
     model.set_weights(before)
     model.optimizer.learning_rate = 1.0
     model.train_on_batch(x, target)

@@ -118,4 +118,5 @@ class SplitAttention(keras.layers.Layer):
             "pooling": self.pooling,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
-        return {**super().get_config(), **config, **policy_map(self)}
+        sublayers = [self.fc1, self.fc2] if self.built else []
+        return {**super().get_config(), **config, **policy_map(self, sublayers)}

@@ -13,23 +13,15 @@ def full_precision(layer):
     )
 
 
-def policy_map(layer) -> dict:
+def policy_map(layer, sublayers) -> dict:
     """The `dtype` entry of a config that gives each quantised sublayer its own policy, if any."""
-    policies = dict(_quantized_policies(layer))
+    policies = {}
+    for sublayer in sublayers:
+        if sublayer.quantization_mode is not None:
+            path, policy = sublayer.path, sublayer.dtype_policy
+            policies[path] = policy[path] if isinstance(policy, PolicyMap) else policy
     if not policies:
         return {}
     own = layer.dtype_policy
     own = own.default_policy if isinstance(own, PolicyMap) else own
     return {"dtype": keras.dtype_policies.serialize(PolicyMap(own, policies))}
-
-
-def _quantized_policies(layer):
-    for sublayer in vars(layer).values():
-        if isinstance(sublayer, keras.layers.Layer):
-            yield from _quantized_policies(sublayer)
-            if sublayer.quantization_mode is not None:
-                policy = sublayer.dtype_policy
-                yield (
-                    sublayer.path,
-                    policy[sublayer.path] if isinstance(policy, PolicyMap) else policy,
-                )
