@@ -5,20 +5,17 @@ layers without a word. The file also holds every layer's name; this reader goes 
 that both sides have the same layers, and leaves only the head to choice.
 """
 
-import logging
 import os
 
 import h5py
 import numpy as np
 
-logger = logging.getLogger("keras_shiftmlp")
-
-# Layers that a model without the top, or with another number of classes, does not share.
-HEAD = {"pooled_norm", "predictions"}
+from keras_shiftmlp.checkpoints.port import HEAD
+from keras_shiftmlp.checkpoints.resample import fit_token_weight, token_grid
 
 
-class H5Checkpoint:
-    """A `.weights.h5` file: its number of classes, and a strict way to load it.
+class H5File:
+    """A `.weights.h5` file.
 
     Args:
         path: Path of the file.
@@ -27,29 +24,22 @@ class H5Checkpoint:
         ValueError: Where it is not a Keras weight file with named layers.
     """
 
+    gelu = None  # the file does not say
+
     def __init__(self, path: str | os.PathLike):
-        self.path = path
+        self.path = os.fspath(path)
         try:
             with h5py.File(path, "r") as file:
                 groups = dict(file["layers"])
                 nodes = {str(x["vars"].attrs["name"]): _read(x) for x in groups.values()}
-        except (OSError, KeyError) as error:
+        except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
                 "`weights` must be a `.weights.h5` file written by `Model.save_weights` of "
-                f"Keras 3.15 or later. Received: `weights={os.fspath(path)!r}` ({error})"
+                f"Keras 3.15 or later. Received: `weights={self.path!r}` ({error})"
             ) from error
         self.nodes = {name: node for name, node in nodes.items() if _count(node)}
         head = self.nodes.get("predictions")
         self.classes = None if head is None else head[""][0].shape[-1]
-
-    def resolve_classes(self, classes: int | None) -> int:
-        """The number of classes to build for: what was asked, else the file's own."""
-        if classes is None and self.classes is None:
-            raise ValueError(
-                "The file holds no classifier, so `classes` must say how many there are. "
-                f"Received: `weights={os.fspath(self.path)!r}`, `classes=None`"
-            )
-        return self.classes if classes is None else classes
 
     def load(self, layers) -> None:
         """Fills the weights of `layers`, each exactly once.
@@ -58,33 +48,29 @@ class H5Checkpoint:
             ValueError: Where layers, numbers of weights or shapes differ; names them all.
         """
         wanted = {layer.name: layer for layer in layers if layer.weights}
-        nodes = dict(self.nodes)
-        head = wanted.get("predictions")
-        if head is not None and self.classes != head.units:
-            logger.warning(
-                "%s: body loaded, fresh head of %d classes (the file has %s).",
-                os.fspath(self.path),
-                head.units,
-                self.classes,
-            )
-            del wanted["predictions"]
-        unused = set(nodes) - set(wanted) - HEAD
-        missing = set(wanted) - set(nodes)
+        unused = set(self.nodes) - set(wanted) - HEAD
+        missing = set(wanted) - set(self.nodes)
         if unused or missing:
             raise ValueError(
                 "The file belongs to another network. "
                 f"In the file only: {sorted(unused)}. In the model only: {sorted(missing)}. "
-                f"Received: `weights={os.fspath(self.path)!r}`"
+                f"Received: `weights={self.path!r}`"
             )
+        nodes = {name: self.nodes[name] for name in wanted}
+        grid = token_grid(layers)
+        for name, node in nodes.items():
+            if grid and "" in node:
+                node[""] = [
+                    fit_token_weight(array, weight.path, weight.shape, grid)
+                    for array, weight in zip(node[""], wanted[name].weights)
+                ]
         problems = [
-            problem
-            for name, layer in wanted.items()
-            for problem in _mismatches(name, layer, nodes[name])
+            problem for name in wanted for problem in _mismatches(name, wanted[name], nodes[name])
         ]
         if problems:
             raise ValueError(
                 f"The file does not fit this model: {'; '.join(problems)}. "
-                f"Received: `weights={os.fspath(self.path)!r}`"
+                f"Received: `weights={self.path!r}`"
             )
         for name, layer in wanted.items():
             for attributes, arrays in nodes[name].items():

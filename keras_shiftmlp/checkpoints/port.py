@@ -5,6 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from keras_shiftmlp.checkpoints.resample import fit_token_weight, token_grid
+
+# Layers that a model without the top, or with another number of classes, does not share.
+HEAD = {"pooled_norm", "predictions"}
+
 # (pattern of the source's key, our variable's path, what to do with the array); a path of `None`
 # names what is knowingly left out.
 Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
@@ -32,11 +37,15 @@ def depthwise(array):
 def port(arrays: Mapping[str, np.ndarray], table: Iterable[Row], layers: Iterable) -> None:
     """Fills every weight of `layers` once, from `arrays`, by the rows of `table`.
 
+    Layers of the head may be absent from `layers`. Token-mixing weights of another image size are
+    resampled.
+
     Raises:
         ValueError: Where an array matches no row, a weight stays empty or would be filled twice,
             or a shape differs; names them all and changes nothing.
     """
     variables = {weight.path: weight for layer in layers for weight in layer.weights}
+    grid = token_grid(layers)
     rows = [(re.compile(pattern), target, change) for pattern, target, change in table]
     filled, problems = {}, []
     for key, array in arrays.items():
@@ -49,11 +58,13 @@ def port(arrays: Mapping[str, np.ndarray], table: Iterable[Row], layers: Iterabl
         path = match.expand(target)
         if path in filled:
             problems.append(f"{path!r} would be filled twice")
+        elif path not in variables and path.split("/")[0] in HEAD:
+            continue
         elif path not in variables:
             problems.append(f"{key!r} has no place, the model lacks {path!r}")
         else:
             shape = tuple(variables[path].shape)
-            filled[path] = change(array)
+            filled[path] = fit_token_weight(change(array), path, shape, grid)
             # Axes of size one carry nothing: EinsumDense keeps the bias of S tokens as (S, 1).
             if _without_units(filled[path].shape) != _without_units(shape):
                 problems.append(f"{key!r} gives {filled[path].shape}, {path!r} is {shape}")
