@@ -21,7 +21,7 @@ _MODULES = {
     **dict.fromkeys(
         ["decode_predictions", "eval_transform", "preprocess_input"], "preprocessing"
     ),
-    "WeightsNotAvailableError": "checkpoints",
+    **dict.fromkeys(["WeightsNotAvailableError", "list_weights", "weights_info"], "checkpoints"),
     "count_macs": "macs",
 }  # fmt: skip
 

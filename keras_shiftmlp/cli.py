@@ -15,7 +15,12 @@ def main(arguments: list[str] | None = None) -> None:
     models.add_argument("pattern", nargs="?", default="*", help="such as 's2mlp*'")
     models.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
     models.add_argument("--from-json", metavar="FILE", help="print rows measured before")
+    weights = commands.add_parser("weights", help="table of the published checkpoints")
+    weights.add_argument("model", nargs="?", help="of one model only, such as MixerB16")
     options = parser.parse_args(arguments)
+    if options.command == "weights":
+        print(weights_table(options.model))
+        return
     if options.from_json:
         with open(options.from_json) as file:
             rows = json.load(file)
@@ -68,6 +73,17 @@ def markdown_table(rows: list[dict]) -> str:
                 row["paper_top1"],
             ]
         )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def weights_table(model: str | None = None) -> str:
+    """The published checkpoints as a Markdown table."""
+    from keras_shiftmlp.checkpoints.manifest import list_weights
+
+    rows = list_weights(model)
+    keys = list(rows[0]) if rows else []
+    lines = [keys, ["---"] * len(keys)]
+    lines += [["–" if row[key] is None else str(row[key]) for key in keys] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,15 +1,15 @@
 """Pixels in, names out, for those who prepare images outside the model."""
 
 import functools
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from importlib import resources
 
 import keras
 import numpy as np
 
+from keras_shiftmlp.checkpoints.manifest import class_names as class_names_of
+from keras_shiftmlp.checkpoints.manifest import weights_info
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
 from keras_shiftmlp.models.constructor import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel
@@ -20,8 +20,9 @@ def preprocess_input(x, model_or_tag: ImageModel | str):
 
     Args:
         x: Pixels in `[0, 255]`, `(..., H, W, 3)`, float or uint8: a NumPy array or a tensor.
-        model_or_tag: A model, a constructor's name such as `"MixerB16"`, or one of
-            `"imagenet_mean_std"`, `"minus_one_to_one"` and `"zero_to_one"`.
+        model_or_tag: A model, a constructor's name such as `"MixerB16"`, one of its checkpoints
+            such as `"MixerB16/imagenet_miil"`, or one of `"imagenet_mean_std"`,
+            `"minus_one_to_one"` and `"zero_to_one"`.
 
     Returns:
         `(x / 255 - mean) / std` as float32, an array for an array.
@@ -99,7 +100,7 @@ def decode_predictions(
     """
     predictions = keras.ops.convert_to_numpy(predictions)
     if class_names is None:
-        ids, names = zip(*_imagenet_classes())
+        ids, names = zip(*class_names_of("imagenet"))
     else:
         ids, names = tuple(map(str, range(len(class_names)))), tuple(class_names)
     if predictions.ndim != 2 or predictions.shape[1] != len(names):
@@ -115,15 +116,19 @@ def decode_predictions(
 
 
 def _preprocessing(model_or_tag):
-    """The facts of a model, a constructor's default checkpoint or a preset, as a layer."""
+    """The facts of a model, a checkpoint, a family's default or a preset, as a layer."""
     if isinstance(model_or_tag, ImageModel):
         return model_or_tag.preprocessing
     if model_or_tag in PRESETS:
         return ImagePreprocessing(**PRESETS[model_or_tag])
-    constructor = find_constructor(model_or_tag)
-    return ImagePreprocessing(
-        **PRESETS[constructor.family.preprocessing], image_size=constructor.image_size
-    )
+    name, _, tag = model_or_tag.partition("/")
+    constructor = find_constructor(name)
+    facts = {"image_size": constructor.image_size}
+    preset = constructor.family.preprocessing
+    if tag:
+        entry = weights_info(name, tag)
+        preset, facts["image_size"] = entry["preprocessing"], entry["image_size"]
+    return ImagePreprocessing(**(PRESETS[preset] if isinstance(preset, str) else preset), **facts)
 
 
 def _resize_and_crop(image, size, crop_fraction, interpolation):
@@ -147,10 +152,3 @@ def _resize_and_crop(image, size, crop_fraction, interpolation):
     image = image.resize(resized, getattr(Image.Resampling, interpolation.upper()))
     left, upper = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
     return np.asarray(image.crop((left, upper, left + size, upper + size)))
-
-
-@functools.cache
-def _imagenet_classes():
-    return json.loads(
-        resources.files("keras_shiftmlp").joinpath("imagenet_classes.json").read_text()
-    )

@@ -210,7 +210,7 @@ def test_jit_compiled_is_the_same(case, pixels):
     np.testing.assert_allclose(model.predict(pixels, verbose=0), plain, atol=1e-5)
 
 
-@trains
+@pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="two backends are enough")
 def test_quantized_model_survives_saving(case, pixels, tmp_path):
     model = case.build()
     dense = (keras.layers.Dense, keras.layers.EinsumDense)
@@ -241,10 +241,11 @@ def test_published_signature(name):
     assert list(parameters) == [
         "include_top", "weights", "input_tensor", "input_shape", "pooling", "classes",
         "classifier_activation", "include_preprocessing", "name", "drop_path_rate",
-        "dropout_rate", "dtype",
+        "dropout_rate", "dtype", "preprocessing",
     ]  # fmt: skip
     assert parameters["weights"].default == "imagenet"
     assert parameters["drop_path_rate"].kind is inspect.Parameter.KEYWORD_ONLY
     assert function.__name__ == name and "Args:" in function.__doc__
-    with pytest.raises(keras_shiftmlp.WeightsNotAvailableError, match=name):
-        function()
+    if not keras_shiftmlp.list_weights(name):
+        with pytest.raises(keras_shiftmlp.WeightsNotAvailableError, match=name):
+            function()

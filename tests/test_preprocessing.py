@@ -10,6 +10,7 @@ from cases import HERE, MODEL_CASES, run
 from PIL import Image
 
 import keras_shiftmlp as k
+from keras_shiftmlp.checkpoints.manifest import class_names
 
 PHOTOS = Path(HERE, "..", "..", "shared", "data", "imagenet_samples.tar")
 
@@ -84,7 +85,7 @@ def test_eval_transform_takes_paths_and_grey_images(tmp_path):
 
 @pytest.mark.skipif(not PHOTOS.exists(), reason="the sample photos are not here")
 def test_file_names_of_imagenet_agree_with_the_class_names():
-    names = dict(k.preprocessing._imagenet_classes())
+    names = dict(class_names("imagenet"))
     with tarfile.open(PHOTOS) as photos:
         for member in photos.getnames():
             wordnet_id, name = Path(member).stem.split("_", 1)

@@ -109,5 +109,9 @@ class S2Attention(keras.layers.Layer):
             "pooling": self.pooling,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
-        sublayers = [self.expand, self.project, self.attention.fc1, self.attention.fc2] if self.built else []
+        sublayers = (
+            [self.expand, self.project, self.attention.fc1, self.attention.fc2]
+            if self.built
+            else []
+        )
         return {**super().get_config(), **config, **policy_map(self, sublayers)}

@@ -26,8 +26,9 @@ COMMON_ARGS = """\
 include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
     model ends in the last feature map `(B, H', W', C)`, normalised where the network
     normalises before it pools.
-weights: `None` for a random start, a tag such as `"imagenet"`, or the path of a
-    `.weights.h5` file saved from this model.
+weights: `None` for a random start, a tag such as `"imagenet"` (see
+    `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a
+    `.weights.h5` file saved from this model or of the authors' own file.
 input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
 input_shape: `(H, W, C)`. {input_shape}
 pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
@@ -42,6 +43,9 @@ drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linear
 dropout_rate: Dropout before the classifier, in `[0, 1)`.
 dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
     `predictions` always computes in at least float32.
+preprocessing: Name of a published preprocessing, `"imagenet_mean_std"`, `"minus_one_to_one"` or
+    `"zero_to_one"`, for weights that are not those of a tag. `None` means the checkpoint's,
+    or the family's where nothing says.
 """
 RETURNS = """
 Returns:
@@ -89,6 +93,7 @@ def image_model(
     drop_path_rate: float = 0.0,
     dropout_rate: float = 0.0,
     dtype=None,
+    preprocessing: str | None = None,
 ) -> ImageModel:
     """Checks every argument, builds the network and loads its weights."""
     _check_arguments(pooling, classes, drop_path_rate, dropout_rate)
@@ -100,7 +105,8 @@ def image_model(
             f"Received: `input_shape={shape}`"
         )
     activation = keras.activations.get(classifier_activation)
-    checkpoint = checkpoints.find(model, weights)
+    facts = {**PRESETS[family.preprocessing], "image_size": image_size}
+    checkpoint = checkpoints.find(model, family.features.__name__, weights)
     if include_top and checkpoint is not None:
         classes = checkpoint.resolve_classes(classes)
         if classes == checkpoint.classes and classifier_activation not in (None, "softmax"):
@@ -109,14 +115,22 @@ def image_model(
                 f"Received: `classifier_activation={classifier_activation!r}`"
             )
 
+    if checkpoint is not None:
+        hyperparameters = {**hyperparameters, **_checkpoint_gelu(hyperparameters, checkpoint)}
+        if isinstance(checkpoint.preprocessing, str):
+            facts.update(PRESETS[checkpoint.preprocessing])
+        elif checkpoint.preprocessing:
+            facts.update(checkpoint.preprocessing)
+        if include_top and classes == checkpoint.classes:
+            facts["class_names"] = checkpoint.class_names
+    if preprocessing is not None:
+        facts.update(_named_preset(preprocessing))
+
     with _dtype_policy(dtype):
         image = keras.Input(shape, name="image") if input_tensor is None else input_tensor
-        pixels = ImagePreprocessing(
-            **PRESETS[family.preprocessing],
-            image_size=image_size,
-            normalize=include_preprocessing,
-            name="preprocessing",
-        )(image)
+        pixels = ImagePreprocessing(**facts, normalize=include_preprocessing, name="preprocessing")(
+            image
+        )
         x = family.features(pixels, drop_path_rate, **hyperparameters)
         if include_top or pooling:
             pool = {
@@ -147,7 +161,7 @@ def image_model(
     if checkpoint is not None:
         upstream = keras.Model(inputs, image).layers
         layers = [layer for layer in result.layers if layer not in upstream]
-        checkpoint.load(layers)
+        checkpoint.load(layers, family.features.__name__)
     return result
 
 
@@ -311,6 +325,27 @@ def _bind(function, args, kwargs):
         raise TypeError(f"{function.__name__}() {error}") from None
     bound.apply_defaults()
     return bound.arguments
+
+
+def _checkpoint_gelu(hyperparameters, checkpoint):
+    """The GELU flavour of the checkpoint, where the family leaves it open."""
+    if "gelu" not in hyperparameters or checkpoint.gelu is None:
+        return {}
+    if hyperparameters["gelu"] not in (None, checkpoint.gelu):
+        raise ValueError(
+            f"These weights were trained with the {checkpoint.gelu!r} flavour of GELU. "
+            f"Received: `gelu={hyperparameters['gelu']!r}`, `weights={checkpoint.received!r}`"
+        )
+    return {"gelu": checkpoint.gelu}
+
+
+def _named_preset(name):
+    if name not in PRESETS:
+        raise ValueError(
+            f"`preprocessing` must be one of {', '.join(map(repr, PRESETS))}. "
+            f"Received: `preprocessing={name!r}`"
+        )
+    return PRESETS[name]
 
 
 @contextlib.contextmanager

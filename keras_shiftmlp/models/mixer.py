@@ -56,7 +56,7 @@ def Mixer(
     depth: int = 8,
     token_dim: int = 256,
     channel_dim: int = 2048,
-    gelu: str = "tanh",
+    gelu: str | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-6,
 ):
@@ -68,7 +68,8 @@ def Mixer(
         depth: Number of blocks.
         token_dim: Hidden width of the token-mixing MLP.
         channel_dim: Hidden width of the channel-mixing MLP.
-        gelu: `"tanh"` as in Google's checkpoints, `"erf"` as in timm's.
+        gelu: `"tanh"` as in Google's checkpoints, `"erf"` as in timm's. `None` means that of the
+            weights, `"tanh"` where nothing says.
         final_norm: Whether a LayerNormalization stands before the pooling.
         norm_epsilon: Epsilon of every LayerNormalization.
     {common}
@@ -83,6 +84,7 @@ def Mixer(
     check_positive(
         patch_size=patch_size, dim=dim, depth=depth, token_dim=token_dim, channel_dim=channel_dim
     )
+    gelu = gelu or "tanh"
     gelu_activation(gelu)  # raises before the first layer is made
     x = patch_embedding(x, dim, patch_size, kernel_initializer="lecun_normal", name="stem")
     _, height, width, _ = x.shape
