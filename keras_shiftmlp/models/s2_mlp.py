@@ -14,12 +14,8 @@ from keras_shiftmlp.layers.initializers import NORMAL
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
-from keras_shiftmlp.models.constructor import (
-    check_positive,
-    constructor,
-    pyramid_level,
-    variant,
-)
+from keras_shiftmlp.models.arguments import check_positive
+from keras_shiftmlp.models.constructor import constructor, pyramid_level, variant
 
 # Tables 2 and 3 of the paper.
 CONFIGS = {

@@ -18,13 +18,8 @@ from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
-from keras_shiftmlp.models.constructor import (
-    check_positive,
-    check_stages,
-    constructor,
-    pyramid_level,
-    variant,
-)
+from keras_shiftmlp.models.arguments import check_positive, check_stages
+from keras_shiftmlp.models.constructor import constructor, pyramid_level, variant
 
 # Tables 1 and 4 of the paper; Small/14 keeps its 16 x 16 tokens, so it is one stage of 18 blocks.
 CONFIGS = {

@@ -1,0 +1,58 @@
+"""All constructors by name."""
+
+import difflib
+import fnmatch
+import re
+from collections.abc import Callable
+
+from keras_shiftmlp.models.image_model import ImageModel
+
+CONSTRUCTORS: dict[str, Callable[..., ImageModel]] = {}
+
+
+def register(function):
+    """Makes a constructor known by its name."""
+    CONSTRUCTORS[function.__name__] = function
+    return function
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the published sizes that match `pattern`, with `*` and `?` as in a shell.
+
+    Example:
+
+    >>> list_models("s2mlpv2*")
+    ['S2MLPv2Medium', 'S2MLPv2Small', 'S2MLPv2Small14']
+    """
+    names = [name for name, function in CONSTRUCTORS.items() if hasattr(function, "general")]
+    return sorted(name for name in names if fnmatch.fnmatch(name.lower(), pattern.lower()))
+
+
+def get_model(name: str, /, **kwargs) -> ImageModel:
+    """Builds a model by its constructor's name; case, `-`, `_` and spaces are ignored.
+
+    Args:
+        name: Such as `"S2MLPv2Small"` or `"s2_mlp_v2_small"`.
+        **kwargs: The constructor's arguments.
+
+    Raises:
+        ValueError: For an unknown name, with the nearest ones.
+
+    Example:
+
+    >>> get_model("ms-mlp", weights=None, dims=(20, 40), depths=(1, 1),
+    ...           mix_sizes=((1, 1, 3, 5, 7),) * 2, classes=4).output_shape
+    (None, 4)
+    """
+    return find_constructor(name)(**kwargs)
+
+
+def find_constructor(name: str) -> Callable[..., ImageModel]:
+    """The constructor that `get_model` would call."""
+    known = {re.sub(r"[-_\s]", "", key).lower(): key for key in CONSTRUCTORS}
+    wanted = re.sub(r"[-_\s]", "", str(name)).lower()
+    if wanted not in known:
+        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
+        hint = ", ".join(known[key] for key in near) or ", ".join(CONSTRUCTORS)
+        raise ValueError(f"No such model; the nearest are: {hint}. Received: `name={name!r}`")
+    return CONSTRUCTORS[known[wanted]]
