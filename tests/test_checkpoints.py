@@ -112,6 +112,15 @@ def test_original_file_by_url_is_downloaded_once(home, server):
     assert asked == [f"/{path.name}"]
 
 
+def test_two_addresses_that_end_alike_are_two_files(home, server):
+    folder, url, _ = server
+    for part, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
+        (folder / part).mkdir()
+        write_original(case, folder / part, "file.bin")
+    for part, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
+        check_logits(case, build(case, f"{url}/{part}/file.bin", include_preprocessing=False))
+
+
 @pytest.mark.parametrize("kind", ["folder", "url"])
 def test_tag_from_a_place_of_ones_own(kind, home, server, monkeypatch):
     folder, url, _ = server

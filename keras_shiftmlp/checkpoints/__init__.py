@@ -1,8 +1,10 @@
 """`weights=...`: from what a user writes to weights in a model."""
 
 import dataclasses
+import hashlib
 import logging
 import os
+import re
 from pathlib import Path
 
 from keras_shiftmlp.checkpoints import download, manifest, readers
@@ -95,10 +97,11 @@ def find(model: str, family: str, weights: str | os.PathLike | None) -> Checkpoi
     if name.startswith("hf://"):
         return _of_file(manifest.from_hub(name), name, family)
     if name.startswith(("http://", "https://")):
-        filename = name.split("?")[0].rstrip("/").split("/")[-1] or "weights"
-        return _of_file(
-            download.fetch([name], filename, looks_right=readers.container), name, family
-        )
+        # Two addresses may end alike and still be two files.
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        ending = re.sub(r"[^\w.-]", "_", name.split("?")[0].rstrip("/").split("/")[-1])
+        path = download.fetch([name], f"{digest}-{ending}", looks_right=readers.container)
+        return _of_file(path, name, family)
     if os.path.isfile(name):
         return _of_file(Path(name), name, family)
     if os.sep in name or Path(name).suffix in (".h5", ".npz", ".pth", ".pt", ".safetensors"):
