@@ -69,6 +69,7 @@ def image_model(
         )
     activation = keras.activations.get(classifier_activation)
     facts = {**PRESETS[family.preprocessing], "image_size": image_size}
+    wanted = {} if preprocessing is None else named_preset(preprocessing)
     checkpoint = checkpoints.find(model, family.features.__name__, weights)
     if include_top and checkpoint is not None:
         classes = checkpoint.resolve_classes(classes)
@@ -86,8 +87,7 @@ def image_model(
             facts.update(checkpoint.preprocessing)
         if include_top and classes == checkpoint.classes:
             facts["class_names"] = checkpoint.class_names
-    if preprocessing is not None:
-        facts.update(named_preset(preprocessing))
+    facts.update(wanted)
 
     with _dtype_policy(dtype):
         image = keras.Input(shape, name="image") if input_tensor is None else input_tensor
@@ -119,7 +119,10 @@ def image_model(
                 ),
                 name="predictions",
             )(x)
-    inputs = image if input_tensor is None else keras.utils.get_source_inputs(input_tensor)[0]
+    inputs = image
+    if input_tensor is not None:
+        inputs = keras.utils.get_source_inputs(input_tensor)
+        inputs = inputs[0] if len(inputs) == 1 else inputs
     result = ImageModel(inputs, x, name=name or model.lower())
     if checkpoint is not None:
         upstream = keras.Model(inputs, image).layers
