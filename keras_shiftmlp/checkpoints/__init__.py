@@ -8,7 +8,6 @@ import re
 from pathlib import Path
 
 from keras_shiftmlp.checkpoints import download, manifest, readers
-from keras_shiftmlp.checkpoints.digest import verified
 from keras_shiftmlp.checkpoints.h5 import H5File
 from keras_shiftmlp.checkpoints.manifest import list_weights, weights_info
 from keras_shiftmlp.checkpoints.ported import PortedFile
@@ -139,15 +138,14 @@ def _fetch(entry):
     """The file of a manifest entry, from the user's own place if it is there, else the host."""
     verification = {key: entry.get(key) for key in ("sha256", "sha256_prefix")}
     if "place" in entry:
-        path = manifest.in_place(entry["place"], entry["file"], **verification)
-        return verified(path, *verification.values())
+        return manifest.in_place(entry["place"], entry["file"], **verification)
     # Several models call their file alike (Mixer-B_16.npz).
     filename = f"{entry['model']}.{entry['tag']}.{entry['url'].split('/')[-1]}"
     place, urls = os.environ.get(manifest.ENVIRONMENT, ""), [entry["url"], *entry["mirrors"]]
     if place.startswith(("http://", "https://")):
         urls.insert(0, f"{place.rstrip('/')}/{filename}")
     elif place and Path(place, filename).is_file():
-        return verified(Path(place, filename), *verification.values())
+        return manifest.in_place(place, filename, **verification)
     return download.fetch(
         urls,
         filename,

@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 from keras_shiftmlp.checkpoints import download
+from keras_shiftmlp.checkpoints.digest import verified
 
 ENVIRONMENT = "KERAS_SHIFTMLP_WEIGHTS"
 MANIFEST_BYTES = 2**24
@@ -23,11 +24,8 @@ def entries() -> list[dict]:
 
 
 def find_entry(model: str, tag: str) -> dict | None:
-    """The entry of a model and tag: the user's own folder first, then the package's."""
-    for entry in [*own_entries(), *entries()]:
-        if (entry["model"], entry["tag"]) == (model, tag):
-            return entry
-    return None
+    """The entry of a model and tag, or `None`."""
+    return next((entry for entry in _entries_of(model) if entry["tag"] == tag), None)
 
 
 def own_entries() -> list[dict]:
@@ -53,14 +51,18 @@ def own_entries() -> list[dict]:
     return [{**entry, "place": place} for entry in found]
 
 
-def in_place(place: str, filename: str, **verification) -> Path:
-    """A file of a folder, a URL or a `hf://` repository.
+def in_place(
+    place: str, filename: str, sha256: str | None = None, sha256_prefix: str | None = None
+) -> Path:
+    """A file of a folder, a URL or a `hf://` repository, verified where a hash is given.
 
     Raises:
         FileNotFoundError: Where a folder or a server does not have it.
+        ValueError: Where it is another file than the one published.
     """
+    verification = {"sha256": sha256, "sha256_prefix": sha256_prefix}
     if place.startswith("hf://"):
-        return from_hub(f"{place.rstrip('/')}/{filename}")
+        return verified(from_hub(f"{place.rstrip('/')}/{filename}"), sha256, sha256_prefix)
     if place.startswith(("http://", "https://")):
         try:
             return download.fetch([f"{place.rstrip('/')}/{filename}"], filename, **verification)
@@ -69,7 +71,7 @@ def in_place(place: str, filename: str, **verification) -> Path:
     path = Path(place, filename)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist ({ENVIRONMENT}={place})")
-    return path
+    return verified(path, sha256, sha256_prefix)
 
 
 def from_hub(address: str) -> Path:
@@ -117,7 +119,7 @@ def list_weights(model: str | None = None) -> list[dict]:
     >>> [row["tag"] for row in list_weights("MixerB32")]
     ['imagenet_gsam', 'imagenet_sam']
     """
-    return [_row(entry) for entry in [*own_entries(), *entries()] if _is_of(entry, model)]
+    return [_row(entry) for entry in _entries_of(model)]
 
 
 def weights_info(model: str, tag: str) -> dict:
@@ -131,18 +133,20 @@ def weights_info(model: str, tag: str) -> dict:
     >>> weights_info("MixerB16", "imagenet")["top1_source"]
     'Mixer paper'
     """
-    for entry in [*own_entries(), *entries()]:
-        if _is_of(entry, model) and entry["tag"] == tag:
-            return dict(entry)
-    raise ValueError(f"No such checkpoint. Received: `model={model!r}`, `tag={tag!r}`")
+    entry = find_entry(model, tag)
+    if entry is None:
+        raise ValueError(f"No such checkpoint. Received: `model={model!r}`, `tag={tag!r}`")
+    return dict(entry)
 
 
 def _plain(name):
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def _is_of(entry, model):
-    return model is None or _plain(entry["model"]) == _plain(model)
+def _entries_of(model):
+    """The entries of a model, or of all: the user's own first, then the package's."""
+    found = [*own_entries(), *entries()]
+    return [x for x in found if model is None or _plain(x["model"]) == _plain(model)]
 
 
 def _row(entry):
