@@ -1,10 +1,15 @@
 """Mix-shift: MS-MLP's regional mixing, a roll and a depthwise convolution per channel group."""
 
+import itertools
 import math
+import random
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import ops
+
+from keras_shiftmlp.layers.initializers import start
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -73,21 +78,36 @@ class MixShift(keras.layers.Layer):
 
     def _add_branch(self, name):
         weights = []
+        # JAX would compile a program for each of the many shapes. `keras.utils.set_random_seed`
+        # reaches this generator too.
+        rng = np.random.default_rng(random.getrandbits(64))
         for group, (k, size) in enumerate(zip(self.kernel_sizes, self.group_sizes)):
             for weight, shape in (("kernel", (k, k, size, 1)), ("bias", (size,))):
-                initializer = keras.initializers.RandomUniform(-1 / k, 1 / k)
+                initializer = start(lambda shape, dtype, k=k: rng.uniform(-1 / k, 1 / k, shape))
                 weights.append(self.add_weight(shape, initializer, name=f"{name}_{group}_{weight}"))
         return list(zip(weights[::2], weights[1::2]))  # one (kernel, bias) per group
 
     def call(self, inputs):
-        outputs, start = [], 0
-        for group, (size, shift) in enumerate(zip(self.group_sizes, self.shifts)):
-            # (B, H, W, C) -> (B, H, W, C_g)
-            x = inputs[..., start : start + size]
-            start += size
-            h = _depthwise(_roll(x, shift, axis=2), *self.horizontal[group])
-            v = _depthwise(_roll(x, shift, axis=1), *self.vertical[group])
-            outputs.append(h + v)
+        # (B, H, W, C) -> n x (B, H, W, C_g)
+        ends = list(itertools.accumulate(self.group_sizes))
+        groups = [inputs[..., end - size : end] for size, end in zip(self.group_sizes, ends)]
+        outputs = [None] * len(groups)
+        for k in set(self.kernel_sizes):
+            # One convolution for all groups of a kernel size and both branches: few large ones
+            # are faster than many small ones.
+            members = [g for g, size in enumerate(self.kernel_sizes) if size == k]
+            x = [_roll(groups[g], self.shifts[g], axis=2) for g in members]
+            x += [_roll(groups[g], self.shifts[g], axis=1) for g in members]
+            weights = [branch[g] for branch in (self.horizontal, self.vertical) for g in members]
+            kernels, biases = zip(*weights)
+            # 2m x (B, H, W, C_g) -> (B, H, W, 2 sum of C_g)
+            y = _depthwise(ops.concatenate(x, axis=-1), ops.concatenate(kernels, axis=2))
+            y = y + ops.concatenate(biases, axis=0)
+            h, v = ops.split(y, 2, axis=-1)
+            # (B, H, W, sum of C_g) -> m x (B, H, W, C_g)
+            ends = itertools.accumulate(self.group_sizes[g] for g in members)
+            for g, end in zip(members, ends):
+                outputs[g] = (h + v)[..., end - self.group_sizes[g] : end]
         return ops.concatenate(outputs, axis=-1)
 
     def compute_output_shape(self, input_shape):
@@ -118,8 +138,8 @@ def _roll(x, shift, axis):
     return ops.roll(x, shift, axis=axis) if shift else x
 
 
-def _depthwise(x, kernel, bias):
+def _depthwise(x, kernel):
     if kernel.shape[0] == 1:
-        # A 1x1 depthwise convolution is a scale. (1, 1, C_g, 1) -> (C_g,)
-        return x * ops.reshape(kernel, (-1,)) + bias
-    return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last") + bias
+        # A 1x1 depthwise convolution is a scale. (1, 1, C, 1) -> (C,)
+        return x * ops.reshape(kernel, (-1,))
+    return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last")
