@@ -5,18 +5,23 @@ import hashlib
 import http.server
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
 import threading
 
 import golden
+import hub
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
+import test_readers
 from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp as k
+from keras_shiftmlp import cli
 from keras_shiftmlp.checkpoints import manifest, resample
 
 DATA = HERE / "golden_data"
@@ -31,19 +36,38 @@ FILES = {
 }
 
 
+def weights_of(case):
+    with np.load(DATA / f"{case}.npz") as file:
+        return {key[8:]: file[key] for key in file.files if key.startswith("weights/")}
+
+
 def write_original(case, folder, name=None):
     """The reference weights in a container like the authors'; the name may be misleading."""
-    from safetensors.numpy import save_file
-
-    with np.load(DATA / f"{case}.npz") as file:
-        weights = {key[8:]: file[key] for key in file.files if key.startswith("weights/")}
     path = folder / (name or f"{case}.{FILES[case]}")
-    if FILES[case] == "npz":
-        with open(path, "wb") as target:
-            np.savez(target, **weights)
-    else:
-        save_file({key: np.ascontiguousarray(value) for key, value in weights.items()}, path)
+    save = test_readers.npz if FILES[case] == "npz" else save_safetensors
+    path.write_bytes(save(weights_of(case)))
     return path
+
+
+def save_safetensors(arrays):
+    return safetensors.numpy.save({key: np.ascontiguousarray(x) for key, x in arrays.items()})
+
+
+def own_entry(case, file, **changes):
+    """What a `manifest.json` in a place of one's own says about a reference file."""
+    return {
+        "model": "Mixer",
+        "tag": "ours",
+        "file": file,
+        "dataset": "none",
+        "license": "CC-BY-NC-4.0",
+        "classes": 11,
+        "class_names": list("abcdefghijk"),
+        "gelu": "tanh" if "google" in case else "erf",
+        "preprocessing": {"mean": [0.1] * 3, "std": [0.2] * 3},
+        "image_size": 32,
+        **changes,
+    }
 
 
 def build(case, weights, **kwargs):
@@ -126,19 +150,7 @@ def test_tag_from_a_place_of_ones_own(kind, home, server, monkeypatch):
     folder, url, _ = server
     path = write_original("mixer_google_tanh", folder)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    entry = {
-        "model": "Mixer",
-        "tag": "ours",
-        "file": path.name,
-        "sha256": digest,
-        "dataset": "none",
-        "license": "CC-BY-NC-4.0",
-        "classes": 11,
-        "class_names": list("abcdefghijk"),
-        "gelu": "tanh",
-        "preprocessing": {"mean": [0.1] * 3, "std": [0.2] * 3},
-        "image_size": 32,
-    }
+    entry = own_entry("mixer_google_tanh", path.name, sha256=digest)
     (folder / "manifest.json").write_text(json.dumps([entry]))
     monkeypatch.setenv(manifest.ENVIRONMENT, url if kind == "url" else str(folder))
     model = build("mixer_google_tanh", "ours", include_preprocessing=False)
@@ -228,6 +240,27 @@ def test_manifest_is_complete():
     assert {row["model"] for row in k.list_weights()} >= {"MixerS8", "MSMLPBase"}
 
 
+def test_table_of_weights(home):
+    assert cli.weights_table() in (HERE.parent / "weights" / "README.md").read_text()
+    measured = json.loads((HERE.parent / "docs" / "models.json").read_text())
+    measured = {row["model"]: row["params"] for row in measured}
+    for row in k.list_weights():
+        config = getattr(k, row["model"]).config
+        width = config["dim"] if "dim" in config else config["dims"][-1]
+        assert row["params"] == measured[row["model"]] + (row["classes"] - 1000) * (width + 1)
+        # An .npz adds a few hundred bytes per array to its numbers.
+        assert row["size"] is None or 0 < row["size"] - 4 * row["params"] < 100_000
+        assert row["size"] is None or row["host"] == "storage.googleapis.com"
+
+
+@pytest.mark.skipif(BACKEND != "numpy", reason="once is enough")
+@pytest.mark.parametrize("name", ["MixerS32", "MixerS16"])
+def test_parameters_of_small_checkpoints(home, name):
+    [row] = k.list_weights(name)
+    model = k.get_model(name, weights=None, classes=row["classes"])
+    assert model.count_params() == row["params"]
+
+
 @pytest.mark.parametrize("grid", [(4, 4), (7, 5), (2, 2), (1, 3)])
 def test_resampled_weights_are_right_in_space(grid):
     rows, columns = np.mgrid[:4, :4].reshape(2, -1) + 0.5
@@ -287,3 +320,245 @@ def test_published_model_is_found_by_its_tag(home, tmp_path, monkeypatch):
     shutil.rmtree(tmp_path / "lab")
     with pytest.raises(k.WeightsNotAvailableError):
         k.S2MLPv2Small(weights="imagenet")
+
+
+# ---------------------------------------------------------------------------------------------
+# What goes wrong on the way, on one backend
+
+once = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on NumPy")
+
+
+def bad_files():
+    """`{name: (content, whether the reader alone sees it)}` of files that are no good."""
+    torch = pytest.importorskip("torch")
+    good = weights_of("mixer_timm_erf")
+    key = "blocks.0.mlp_tokens.fc1.weight"
+    bad = {**good, key: np.where(good[key] > 0, good[key], np.nan)}
+    nan = test_readers.FOREIGN_H5["NaN"]
+    tensors = {name: torch.from_numpy(value.copy()) for name, value in bad.items()}
+    return {
+        "npz": (test_readers.npz(bad), True),
+        "cut": (test_readers.npz(good)[:-100], True),
+        "safetensors": (save_safetensors(bad), True),
+        "torch": (test_readers.torch_file(tensors), True),
+        "legacy torch": (test_readers.torch_file(tensors, legacy=True), True),
+        "call": (test_readers.torch_file({"model": test_readers.Call(exec, "1 / 0")}), True),
+        "h5": (test_readers.h5(test_readers.H5_ARRAYS, nan), True),
+        "page": (b"<!DOCTYPE html><title>Not found</title>", True),
+        "integers": (save_safetensors({**good, key: good[key].astype("int32")}), False),
+        "scalar head": (save_safetensors({**good, "head.bias": np.float32([1])[0]}), False),
+        "another shape": (save_safetensors({**good, key: good[key][1:]}), False),
+        "another network": (save_safetensors(weights_of("ms_mlp_official_lastrow1")), False),
+    }
+
+
+@once
+def test_nothing_of_a_bad_file_stays_in_the_cache(home, server, monkeypatch):
+    folder, url, asked = server
+    monkeypatch.setenv(manifest.ENVIRONMENT, url)
+    entry = own_entry("mixer_timm_erf", "file.bin")
+    (folder / "manifest.json").write_text(json.dumps([entry]))
+    for name, (content, seen_by_reader) in bad_files().items():
+        (folder / "file.bin").write_bytes(content)
+        for weights in ("ours", f"{url}/file.bin")[: 1 + seen_by_reader]:
+            with pytest.raises((ValueError, OSError)):
+                build("mixer_timm_erf", weights)
+            assert not [path for path in home.rglob("*") if path.is_file()], name
+    # Nor is it remembered: once the host has mended it, the file is taken.
+    write_original("mixer_timm_erf", folder, "file.bin")
+    check_logits("mixer_timm_erf", build("mixer_timm_erf", "ours", include_preprocessing=False))
+    # Who asks for another network has the wrong model, not the wrong file.
+    with pytest.raises(ValueError, match="does not fit"):
+        build("mixer_timm_erf", f"{url}/file.bin", dim=12)
+    assert asked.count("/file.bin") == len(bad_files()) + 8 + 2
+
+
+CHILD = """
+import hashlib, json, os, sys, time
+import keras
+import keras_shiftmlp
+from keras_shiftmlp.checkpoints import readers
+
+def halt(*args, **kwargs):
+    print("there", flush=True)
+    time.sleep(60)
+
+def load():
+    model = keras_shiftmlp.get_model("Mixer", weights="ours", **json.loads(sys.argv[2]))
+    weights = b"".join(array.tobytes() for array in model.get_weights())
+    # In one piece, as others write there too.
+    os.write(1, f"{hashlib.sha256(weights).hexdigest()}\\n".encode())
+
+if sys.argv[1] == "reading":
+    readers._read_npz = halt
+if sys.argv[1] == "filling":
+    assign, filled = keras.Variable.assign, []
+    keras.Variable.assign = lambda *args: filled.append(assign(*args)) or filled[9:] and halt()
+if sys.argv[1] == "eight":
+    for _ in range(8):
+        if not os.fork():
+            load()
+            os._exit(0)
+    for _ in range(8):
+        assert os.wait()[1] == 0
+else:
+    load()
+"""
+
+
+def start_child(code, *arguments, **environment):
+    command = [sys.executable, "-c", code, *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, text=True, env={**os.environ, **environment}, **pipes)
+
+
+def convert(moment):
+    _, hyperparameters, _ = golden.CASES["mixer_google_tanh"]
+    hyperparameters = {key: value for key, value in hyperparameters.items() if key != "gelu"}
+    return start_child(CHILD, moment, json.dumps({**hyperparameters, "input_shape": [32, 48, 3]}))
+
+
+def undisturbed(folder):
+    """What `CHILD` prints, of the file itself."""
+    path = write_original("mixer_google_tanh", folder)
+    weights = build("mixer_google_tanh", path).get_weights()
+    return hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest()
+
+
+def lines_of(child):
+    output, errors = child.communicate(timeout=100)
+    assert child.returncode == 0, errors
+    return output.splitlines()
+
+
+@pytest.fixture
+def mirror(home, server, monkeypatch):
+    """A served place with a foreign file of no known hash, and what was asked for."""
+    folder, url, asked = server
+    path = write_original("mixer_google_tanh", folder)
+    entry = own_entry("mixer_google_tanh", path.name)
+    (folder / "manifest.json").write_text(json.dumps([entry]))
+    monkeypatch.setenv(manifest.ENVIRONMENT, url)
+    monkeypatch.setenv("no_proxy", "*")
+    return lambda: asked.count(f"/{path.name}")
+
+
+@once
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="starts them in a moment, by fork")
+def test_many_processes_at_once_download_once_and_agree(mirror, home):
+    assert lines_of(convert("eight")) == [undisturbed(home)] * 8
+    assert mirror() == 1
+    [folder] = (home / "models").iterdir()
+    assert sorted(path.suffix for path in folder.iterdir()) == [".npz", ".sha256"]
+
+
+@once
+def test_killed_while_converting(mirror, home):
+    for moment in ("reading", "filling"):
+        with convert(moment) as child:
+            assert child.stdout.readline() == "there\n"
+            child.kill()
+        assert child.returncode != 0
+        assert len(list(home.rglob("*.npz"))) == (moment == "filling")
+    assert lines_of(convert("alone")) == [undisturbed(home)]
+    # What had come whole before the first was killed is not asked for again.
+    assert mirror() == 1
+
+
+# ---------------------------------------------------------------------------------------------
+# The Hugging Face Hub
+
+
+LOAD = """
+import hashlib, sys
+import keras_shiftmlp
+from keras_shiftmlp.checkpoints import manifest
+for weights in sys.argv[1:]:
+    try:
+        model = keras_shiftmlp.MixerNano(weights=weights)
+    except (ValueError, OSError) as error:
+        print(type(error).__name__, error)
+    else:
+        weights = b"".join(array.tobytes() for array in model.get_weights())
+        print(hashlib.sha256(weights).hexdigest(), model.class_names)
+"""
+
+
+@pytest.fixture
+def local_hub(home, monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="needs the extra hf")
+    with hub.running() as server:
+        # It reads them when it is imported, which is done by processes of their own.
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("HF_HOME", str(home / "hub"))
+        monkeypatch.setenv("HF_TOKEN", "hf_none")
+        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        monkeypatch.setenv("no_proxy", "*")
+        yield server
+
+
+@once
+def test_hub(local_hub, home, tmp_path):
+    """Published by one, loaded by another, bit-identical."""
+    model = k.MixerNano(weights=None, classes=3)
+    model.get_layer("predictions").set_weights([np.ones((112, 3)), np.arange(3)])
+    model.save(tmp_path / "trained.keras")
+    expected = hashlib.sha256(b"".join(x.tobytes() for x in model.get_weights())).hexdigest()
+    publish = [sys.executable, HERE.parent / "weights" / "publish.py", tmp_path / "trained.keras"]
+    options = ["--folder", tmp_path / "lab", "--dataset", "none", "--license", "Apache-2.0"]
+    push = ["--push-to-hub", "lab/nano"]
+    subprocess.run([*publish, "MixerNano", "ours", *options, *push], check=True)
+    name = "MixerNano.ours.weights.h5"
+    assert sorted(local_hub.repositories["lab/nano"]) == [
+        "MixerNano.ours.json",
+        name,
+        "manifest.json",
+    ]
+    addresses = ["hf://lab/nano", f"hf://lab/nano/{name}", "ours"]
+    place = {manifest.ENVIRONMENT: "hf://lab/nano"}
+    output, errors = start_child(LOAD, *addresses, **place).communicate()
+    assert output == f"{expected} None\n" * 3, errors
+    large = [request for request in local_hub.requests if request[1].startswith("/blobs/")]
+    assert [method for method, _ in large if method != "HEAD"] == ["PUT", "GET"]
+
+    # From the cache.
+    offline = {**place, "HF_HUB_OFFLINE": "1"}
+    output, errors = start_child(LOAD, *addresses[1:], **offline).communicate()
+    assert output == f"{expected} None\n" * 2, errors
+
+
+@once
+def test_what_a_hub_does_not_have(local_hub, home):
+    content = test_readers.h5(test_readers.H5_ARRAYS)
+    local_hub.add("lab/two", "a.weights.h5", content)
+    local_hub.add("lab/two", "b.weights.h5", content)
+    digest = hashlib.sha256(content).hexdigest()
+    local_hub.blobs[digest] = bytes(len(content))
+    addresses = ["hf://lab/none", "hf://lab/two/c.h5", "hf://lab/two", "hf://lab/two/a.weights.h5"]
+    environment = {manifest.ENVIRONMENT: "hf://lab/two"}
+    child = start_child(LOAD, *addresses, "ours", "hf://two", **environment)
+    lines = child.communicate()[0].splitlines()
+    assert lines[0].startswith("RepositoryNotFoundError")
+    for line, expected in zip(
+        [line for line in lines if line.split(" ")[0].endswith("Error")][1:],
+        [
+            "FileNotFoundError hf://lab/two/c.h5 does not exist",
+            "ValueError `weights` must name one file of the repository, such as ['a.weights.h5', ",
+            "ValueError ",
+            "WeightsNotAvailableError ",
+            "ValueError `weights` must be of the form",
+        ],
+        strict=True,
+    ):
+        assert line.startswith(expected)
+    assert "expected the sha256" in lines[-3]
+    # It is not the file that the Hub named, so nothing of it is kept.
+    assert not list((home / "hub").rglob(digest))
+
+
+@once
+def test_hub_without_its_client(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match=r"pip install 'keras_shiftmlp\[hf\]'"):
+        k.MixerNano(weights="hf://lab/nano")

@@ -2,6 +2,8 @@
 
 import argparse
 import collections
+import contextlib
+import hashlib
 import io
 import json
 import os
@@ -15,13 +17,15 @@ import time
 import zipfile
 from pathlib import Path
 
+import h5py
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
-from cases import BACKEND
+from cases import BACKEND, MODEL_CASES
 
-from keras_shiftmlp.checkpoints import readers
+from keras_shiftmlp.checkpoints import hdf5, manifest, readers
+from keras_shiftmlp.checkpoints.h5 import H5File
 
 # The readers know no backend, so one of them is enough.
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on NumPy")
@@ -188,6 +192,41 @@ def torch_zip(data_pkl, records=(), extra=()):
     return zipped(members + [(f"archive/data/{key}", value) for key, value in records])
 
 
+def h5(arrays, change=None, **kwargs):
+    """A file as Keras writes it, of arrays keyed `layer/part/index`, after a `change` of it."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", **kwargs) as file:
+        for key, array in arrays.items():
+            layer, *parts, index = key.split("/")
+            own = file.require_group(f"layers/of_{layer}/vars")
+            own.attrs["name"] = layer
+            group = file.require_group("/".join(["layers", f"of_{layer}", *parts, "vars"]))
+            group[index] = array
+            if array.dtype == ml_dtypes.bfloat16:
+                group[index].attrs["dtype"] = "bfloat16"
+        file.require_group("layers/empty/vars").attrs["name"] = "empty"
+        file["layers/of_dense/vars/seed_generator"] = np.ones(2, "int64")
+        del file["layers/of_dense/vars/seed_generator"]
+        file["layers/of_dense/seed_generator/vars/0"] = np.ones(2, "uint32")
+        file["optimizer/vars/0"] = np.array(12, "int64")
+        if change is not None:
+            change(file, file["layers/of_dense/vars"])
+    return buffer.getvalue()
+
+
+H5_ARRAYS = {
+    "dense/0": RNG.normal(size=(7, 5)).astype("float32"),
+    "dense/1": RNG.normal(size=5).astype("float32"),
+    "block/fc1/0": RNG.normal(size=(2, 3, 4)).astype("float64"),
+    "block/fc1/inner/0": RNG.normal(size=(5, 1)).astype("float16"),
+    "half/0": RNG.normal(size=(3, 2)).astype(ml_dtypes.bfloat16),
+    "scalar/0": np.array(2.5, "float32"),
+    "none/0": np.zeros((0, 3), "float32"),
+    **{f"many/{i}": np.full(2, i, "float32") for i in range(30)},
+    **{f"layer_{i}/0": np.full(1, i, "float32") for i in range(150)},
+}
+
+
 @pytest.fixture
 def path(tmp_path):
     # The name says nothing about the format, and is not to.
@@ -329,6 +368,41 @@ def test_python_2_pickles(torch, path):
     assert_same(readers.read(path), {"w": np.array([1, 2], "float32")})
 
 
+def test_h5(path):
+    path.write_bytes(h5(H5_ARRAYS))
+    assert readers.container(path) == "h5"
+    arrays = readers.read(path)
+    assert arrays.keys() == H5_ARRAYS.keys()
+    for key, expected in H5_ARRAYS.items():
+        assert arrays[key].dtype == expected.dtype
+        np.testing.assert_array_equal(arrays[key], expected, strict=True)
+    assert [key for key in arrays if key.startswith("many")] == [f"many/{i}" for i in range(30)]
+
+
+@pytest.mark.parametrize("case", MODEL_CASES.values(), ids=MODEL_CASES)
+def test_h5_of_a_compiled_model(path, case):
+    """As the HDF5 library itself reads it."""
+    model = case.build(dropout_rate=0.1, dtype="mixed_bfloat16")
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    model.save_weights(path.with_suffix(".weights.h5"))
+    arrays, expected = readers.read(path.with_suffix(".weights.h5")), {}
+    with h5py.File(path.with_suffix(".weights.h5")) as file:
+        for group in file["layers"].values():
+            name = group["vars"].attrs["name"]
+            group.visititems(
+                lambda key, item, name=name: (
+                    expected.update({f"{name}/{key.replace('vars/', '')}": item[()]})
+                    if isinstance(item, h5py.Dataset) and "seed_generator" not in key
+                    else None
+                )
+            )
+    assert len(expected) == len(model.get_weights())
+    assert sorted(arrays) == sorted(expected)
+    for key, array in expected.items():
+        np.testing.assert_array_equal(arrays[key], array, strict=True)
+
+
 # ---------------------------------------------------------------------------------------------
 # What is refused
 
@@ -345,14 +419,6 @@ def test_other_files(path):
     refused(path, pickle.dumps({"a": 1}), "unknown")
 
 
-def test_h5(path):
-    h5py = pytest.importorskip("h5py")
-    with h5py.File(path, "w") as file:
-        file["a"] = np.zeros(3)
-    assert readers.container(path) == "h5"
-    refused(path, match="HDF5")
-
-
 def test_bad_paths(tmp_path):
     with pytest.raises(FileNotFoundError):
         readers.read(tmp_path / "missing")
@@ -364,6 +430,115 @@ def test_bad_paths(tmp_path):
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         refused(tmp_path / "pipe", match="no regular file")
+
+
+def replaced(file, group, *args, **kwargs):
+    del group["0"]
+    return group.create_dataset("0", *args, **kwargs)
+
+
+def linked(link):
+    def change(file, group):
+        del group["0"]
+        group["0"] = link(file)
+
+    return change
+
+
+def virtual(file, group):
+    layout = h5py.VirtualLayout((7, 5), "f4")
+    layout[:] = h5py.VirtualSource(OUTSIDE, "0", (7, 5))
+    del group["0"]
+    group.create_virtual_dataset("0", layout)
+
+
+def attribute(**values):
+    def change(file, group):
+        del group.attrs["name"]
+        for key, value in values.items():
+            group.attrs[key] = value
+
+    return change
+
+
+def renamed(old, new):
+    return lambda file, group: file.move(old, new)
+
+
+SEVEN = np.ones((7, 5), "float32")
+OUTSIDE = "outside.h5"
+# What Keras never writes: links, numbers that are elsewhere, filters, and what is no weight.
+FOREIGN_H5 = {
+    "soft link": linked(lambda file: h5py.SoftLink("/layers")),
+    "external link": linked(lambda file: h5py.ExternalLink(OUTSIDE, "0")),
+    "hard link": linked(lambda file: next(iter(file["layers"].values()))),
+    "loop": lambda file, group: group.parent.__setitem__("again", file["layers"]),
+    "loop of a layer": lambda file, group: group.parent.__setitem__("again", group.parent),
+    "virtual": virtual,
+    "external file": lambda f, g: replaced(f, g, (7, 5), "f4", external=[("outside", 0, 140)]),
+    "gzip": lambda f, g: replaced(f, g, data=SEVEN, compression="gzip"),
+    "lzf": lambda f, g: replaced(f, g, data=SEVEN, compression="lzf"),
+    "shuffle": lambda f, g: replaced(f, g, data=SEVEN, shuffle=True),
+    "checksum": lambda f, g: replaced(f, g, data=SEVEN, fletcher32=True),
+    "chunks": lambda f, g: replaced(f, g, data=SEVEN, chunks=True),
+    "bomb": lambda f, g: replaced(f, g, (2**20, 2**20), "f4", compression="gzip"),
+    "nothing stored": lambda f, g: replaced(f, g, (2**20, 2**20), "f4"),
+    "no shape": lambda f, g: replaced(f, g, data=h5py.Empty("f4")),
+    "integers": lambda f, g: replaced(f, g, data=SEVEN.astype("int32")),
+    "big-endian": lambda f, g: replaced(f, g, data=SEVEN.astype(">f4")),
+    "complex": lambda f, g: replaced(f, g, data=SEVEN.astype("complex64")),
+    "booleans": lambda f, g: replaced(f, g, data=SEVEN.astype(bool)),
+    "records": lambda f, g: replaced(f, g, data=np.zeros((7, 5), "f4,f4")),
+    "texts": lambda f, g: replaced(f, g, data=["a", "b"]),
+    "bytes": lambda f, g: replaced(f, g, data=SEVEN.view("V4")),
+    "two bytes": lambda f, g: replaced(f, g, data=SEVEN.astype("f2").view("V2")),
+    "reference": lambda f, g: replaced(f, g, (7, 5), h5py.ref_dtype),
+    "region": lambda f, g: replaced(f, g, (7, 5), h5py.regionref_dtype),
+    "lists": lambda f, g: replaced(f, g, (7, 5), h5py.vlen_dtype("f4")),
+    "group": lambda f, g: (g.__delitem__("0"), g.create_group("0")),
+    "NaN": lambda f, g: g["0"].__setitem__(..., np.nan),
+    "infinity": lambda f, g: g["0"].__setitem__(0, -np.inf),
+    "no name": attribute(),
+    "number for a name": attribute(name=3),
+    "bytes for a name": attribute(name=np.bytes_("dense")),
+    "texts for a name": attribute(name=["dense", "dense"]),
+    "another's name": attribute(name="block"),
+    "a path for a name": attribute(name="block/fc1"),
+    "no layers": renamed("layers", "layer"),
+    "no vars": renamed("layers/of_dense/vars", "layers/of_dense/var"),
+    "no first": renamed("layers/of_dense/vars/0", "layers/of_dense/vars/2"),
+    "long name": renamed("layers/of_dense/vars/0", "layers/of_dense/vars/" + "0" * 5000),
+    "layers is an array": lambda f, g: (f.__delitem__("layers"), f.__setitem__("layers", SEVEN)),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN_H5)
+def test_h5_that_keras_does_not_write(path, name, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    with h5py.File(OUTSIDE, "w") as file:
+        file["0"] = SEVEN
+    Path("outside").write_bytes(SEVEN.tobytes())
+    refused(path, h5(H5_ARRAYS, FOREIGN_H5[name]))
+
+
+def test_h5_of_other_versions(path):
+    for kwargs in ({"libver": "latest"}, {"userblock_size": 512}, {"track_order": True}):
+        refused(path, h5(H5_ARRAYS, **kwargs))
+
+
+def test_h5_that_is_cut_or_shares_places(path, monkeypatch):
+    content = h5(H5_ARRAYS)
+    for changed in (content[:-1], content + b"\0", content[: len(content) // 2]):
+        refused(path, changed, "bytes in place of")
+    # The address of one array in place of another's of the same size.
+    with h5py.File(io.BytesIO(content)) as file:
+        first, second = (
+            struct.pack("<Q", file[f"layers/of_many/vars/{i}"].id.get_offset()) for i in (1, 2)
+        )
+    assert content.count(first) == 1
+    refused(path, content.replace(first, second), "two parts")
+    monkeypatch.setattr(hdf5, "MAX_STRUCTURE", 10_000)
+    refused(path, content, "no weights")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -664,6 +839,9 @@ def test_nothing_hostile_takes_memory(tmp_path):
     (tmp_path / "header.npz").write_bytes(content)
     huge = {"a": entry(shape=[2**30], offsets=[0, 2**32])}
     (tmp_path / "a.safetensors").write_bytes(with_header(huge, bytes(100)))
+    for name in ("bomb", "nothing stored"):
+        content = h5(H5_ARRAYS, FOREIGN_H5[name])
+        (tmp_path / f"{name}.h5").write_bytes(content)
     code = (
         "import sys\n"
         "from pathlib import Path\n"
@@ -810,8 +988,34 @@ def mutate_header(rng, content):
     return with_header(parsed, data)
 
 
-def run_mutants(tmp_path, seeds, structured):
+def mutate_h5(rng, content):
+    """Changes a `.weights.h5` through the library, which then is pleased with it."""
+    buffer = io.BytesIO(content)
+    # Not all that is foreign can be done to any file.
+    with h5py.File(buffer, "r+") as file, contextlib.suppress(KeyError, TypeError, ValueError):
+        layers = list(file["layers"].values())
+        group = rng.choice([layer for layer in layers if "0" in layer["vars"]])["vars"]
+        array, kind = group["0"][()], rng.randrange(6)
+        if kind == 0:
+            rng.choice(list(FOREIGN_H5.values()))(file, group)
+        elif kind == 1:
+            file.move(rng.choice(layers).name, f"layers/{rng.choice(('a', 'm', 'z'))}")
+        elif kind == 2:
+            group["0"][..., 0] = rng.choice((np.nan, 1e9, 0))
+        elif kind == 3:
+            del group["0"]
+            group["0"] = array.astype(rng.choice(("f2", "f4", "f8", "i4", ">f8")))
+        elif kind == 4:
+            del group["0"]
+            group["0"] = rng.choice((array.T, array.reshape(-1), array[:-1], array[None]))
+        else:
+            group.attrs["name"] = rng.choice(("dense", "predictions", "stem", "", "é"))
+    return buffer.getvalue()
+
+
+def run_mutants(tmp_path, seeds, structured, read_file=readers.read):
     """Reads `MUTANTS` files; asserts what may come of them, and returns how many were read."""
+    hashes = [hashlib.sha256(content).hexdigest() for content in seeds]
     rng = random.Random(0)
     path = tmp_path / "mutant"
     before = None
@@ -821,10 +1025,15 @@ def run_mutants(tmp_path, seeds, structured):
     start, read = time.perf_counter(), 0
     for index in range(MUTANTS):
         change = rng.choice((mutate, structured))
-        content = change(rng, rng.choice(seeds))
+        seed = rng.randrange(len(seeds))
+        content = change(rng, seeds[seed])
         path.write_bytes(content)
+        if content != seeds[seed]:
+            for known in ({"sha256": hashes[seed]}, {"sha256_prefix": hashes[seed][:8]}):
+                with pytest.raises(ValueError, match=r"expected (the|a) sha256"):
+                    manifest.in_place(str(tmp_path), "mutant", **known)
         try:
-            arrays = readers.read(path)
+            arrays = read_file(path)
         except ValueError:
             continue
         except BaseException as error:
@@ -850,6 +1059,23 @@ def test_mutants_of_safetensors(tmp_path):
     arrays = {key: np.ascontiguousarray(array) for key, array in ARRAYS.items()}
     arrays["bfloat16"] = np.ones(3, ml_dtypes.bfloat16)
     run_mutants(tmp_path, [safetensors.numpy.save(arrays)], mutate_header)
+
+
+def test_mutants_of_h5(tmp_path):
+    """Through the loader, into a model."""
+    models = [MODEL_CASES["mixer"].build(), MODEL_CASES["s2_mlp_v2"].build()]
+    seeds = []
+    for model in models:
+        model.save_weights(tmp_path / "model.weights.h5")
+        seeds.append((tmp_path / "model.weights.h5").read_bytes())
+    (tmp_path / "model.weights.h5").unlink()
+    [model, _] = models
+
+    def load(path):
+        H5File(path).load(model.layers)
+        return {weight.path: np.asarray(weight) for weight in model.weights}
+
+    run_mutants(tmp_path, seeds, mutate_h5, load)
 
 
 def torch_seeds(tmp_path, legacy):

@@ -1,12 +1,23 @@
-"""`weights="....weights.h5"`: the right layers or an error, never a silent misload."""
+"""`weights="....weights.h5"`: the right layers or an error, never a silent misload.
 
+`KERAS_BACKEND=torch python tests/test_weight_files.py` writes `published_variable_paths.json`. A
+change of a line that was there before breaks the files that people have.
+"""
+
+import hashlib
+import json
 import logging
 
 import h5py
 import keras
 import numpy as np
 import pytest
-from cases import MODEL_CASES, run
+from cases import BACKEND, HERE, MODEL_CASES, run
+
+import keras_shiftmlp
+from keras_shiftmlp.layers.initializers import zero_start
+
+PUBLISHED_PATHS = HERE / "published_variable_paths.json"
 
 
 @pytest.fixture
@@ -15,6 +26,61 @@ def saved(case, tmp_path):
     path = tmp_path / "body.weights.h5"
     model.save_weights(path)
     return model, path
+
+
+def published_paths(name):
+    """How many variables a published size has, and a hash of their paths and shapes in order."""
+    with keras.device("meta"):  # PyTorch's device without memory
+        variables = keras_shiftmlp.get_model(name, weights=None).weights
+    lines = "\n".join(f"{variable.path} {tuple(variable.shape)}" for variable in variables)
+    return [len(variables), hashlib.sha256(lines.encode()).hexdigest()]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="once is enough")
+def test_variable_paths_of_every_published_size():
+    pinned = json.loads(PUBLISHED_PATHS.read_text())
+    assert {name: published_paths(name) for name in keras_shiftmlp.list_models()} == pinned
+
+
+def test_what_a_file_will_fill_is_not_drawn_first(case):
+    with zero_start():
+        model = case.build()
+    drawn = case.build()
+    for layer, other in zip(model.layers, drawn.layers):
+        if layer.name != "predictions":
+            assert not any(np.ptp(weight) for weight in layer.get_weights())
+        assert layer.get_config() == other.get_config()
+
+
+def test_a_model_from_a_file_knows_how_it_would_start(case, saved):
+    model, path = saved
+    again = case.build(weights=path, classes=7)
+    for layer, other in zip(again.layers, model.layers):
+        config = layer.get_config() | ({"units": 5} if layer.name == "predictions" else {})
+        assert config == other.get_config()
+    fresh = keras.models.clone_model(again)
+    for layer in (again.get_layer("predictions"), fresh.layers[2]):
+        is_zero = layer.kernel_initializer.__class__.__name__ == "Zeros"
+        assert (np.ptp(layer.get_weights()[0]) == 0) == is_zero
+
+
+def test_the_order_in_the_file_does_not_matter(tmp_path, pixels):
+    """Keras itself goes by the order of the layers of a class, and would load this silently."""
+    model = MODEL_CASES["mixer"].build()
+    rng = np.random.default_rng(0)
+    model.set_weights([w + 0.2 * rng.normal(size=w.shape) for w in model.get_weights()])
+    model.save_weights(tmp_path / "a.weights.h5")
+    with h5py.File(tmp_path / "a.weights.h5") as a, h5py.File(tmp_path / "b.weights.h5", "w") as b:
+        groups = b.create_group("layers")
+        names = [name for name in a["layers"] if name.startswith("layer_normalization")]
+        others = dict(zip(names, reversed(names)))
+        for name, group in a["layers"].items():
+            a.copy(group, groups, others.get(name, name))
+    ours = MODEL_CASES["mixer"].build(weights=tmp_path / "b.weights.h5")
+    np.testing.assert_array_equal(run(ours, pixels), run(model, pixels))
+    keras_own = MODEL_CASES["mixer"].build()
+    keras_own.load_weights(tmp_path / "b.weights.h5")
+    assert np.abs(run(keras_own, pixels) - run(model, pixels)).max() > 0.01
 
 
 def test_classes_come_from_the_file(case, saved, pixels):
@@ -52,6 +118,9 @@ def test_layers_of_ones_own_are_left_alone(case, saved, pixels):
     np.testing.assert_array_equal(own.get_weights()[0], np.ones((1, 1, 3, 3)))
     image_sum = np.repeat(pixels.sum(-1, keepdims=True), 3, -1)
     np.testing.assert_allclose(run(again, pixels), run(model, image_sum), atol=1e-5)
+    again.save_weights(path)
+    with pytest.raises(ValueError, match=r"In the file only: \['own'\]"):
+        case.build(weights=path)
 
 
 def test_drop_path_and_dropout_do_not_matter(case, saved, pixels):
@@ -110,3 +179,10 @@ def test_broken_files_are_refused(case, saved, tmp_path):
         del group["vars"]["1"]
     with pytest.raises(ValueError, match="predictions has 2 weights, the file 1"):
         case.build(weights=path)
+
+
+if __name__ == "__main__":
+    rows = {name: published_paths(name) for name in keras_shiftmlp.list_models()}
+    PUBLISHED_PATHS.write_text(
+        "{\n" + ",\n".join(f'"{name}": {json.dumps(row)}' for name, row in rows.items()) + "\n}\n"
+    )

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.digest import sha256
+from keras_shiftmlp.checkpoints.download import sha256_of
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("model", help="constructor, such as MixerB16")
@@ -28,7 +28,7 @@ facts = model.preprocessing.get_config()
 card = {
     "model": args.model,
     "ported_from": args.file,
-    "sha256": sha256(weights),
+    "sha256": sha256_of(weights),
     "parameters": model.count_params(),
     "classes": model.output_shape[-1],
     "preprocessing": {key: facts[key] for key in ("mean", "std", "crop_fraction", "interpolation")},

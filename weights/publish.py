@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.digest import sha256
+from keras_shiftmlp.checkpoints.download import sha256_of
 
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
@@ -28,10 +28,12 @@ parser.add_argument("--dataset", required=True)
 parser.add_argument("--license", required=True, help="of the weights, such as Apache-2.0")
 parser.add_argument("--top1", type=float, help="accuracy in percent, if it was measured")
 parser.add_argument("--top1-source", help="who measured it, on what")
+parser.add_argument("--card", type=Path, help="card.json of the training run, kept with the entry")
 parser.add_argument("--push-to-hub", metavar="OWNER/REPO")
 args = parser.parse_args()
 
-model = keras.models.load_model(args.file)
+# Compiled, it would save the optimizer along.
+model = keras.models.load_model(args.file, compile=False)
 args.folder.mkdir(parents=True, exist_ok=True)
 name = f"{args.model}.{args.tag}.weights.h5"
 model.save_weights(args.folder / name)
@@ -44,17 +46,22 @@ entry = {
     "model": args.model,
     "tag": args.tag,
     "file": name,
-    "sha256": sha256(args.folder / name),
+    "sha256": sha256_of(args.folder / name),
     "dataset": args.dataset,
     "license": args.license,
     "top1": args.top1,
     "top1_source": args.top1_source,
+    "size": (args.folder / name).stat().st_size,
+    "params": model.count_params(),
     "classes": model.output_shape[-1],
     "class_names": None if model.class_names is None else list(model.class_names),
     "gelu": gelu,
     "preprocessing": {key: facts[key] for key in ("mean", "std", "crop_fraction", "interpolation")},
     "image_size": facts["image_size"],
 }
+if args.card:
+    card = json.loads(args.card.read_text())
+    entry["training"] = {key: card[key] for key in card if key not in ("model", "classes")}
 # The file must be what the constructor builds, or nobody could load it.
 keras_shiftmlp.get_model(args.model, weights=args.folder / name)
 
@@ -70,7 +77,7 @@ if args.push_to_hub:
         import huggingface_hub
     except ImportError as error:
         raise SystemExit(
-            "--push-to-hub needs huggingface_hub: pip install huggingface_hub"
+            "--push-to-hub needs huggingface_hub: pip install 'keras_shiftmlp[hf]'"
         ) from error
     huggingface_hub.create_repo(args.push_to_hub, exist_ok=True)
     huggingface_hub.upload_folder(repo_id=args.push_to_hub, folder_path=args.folder)

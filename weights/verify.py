@@ -2,13 +2,15 @@
 
     python weights/verify.py MixerB16 file.npz --photos folder          # against flax's operations
     python weights/verify.py MixerB16 file.pth --photos folder          # against timm
+    python weights/verify.py MSMLPBase file.pth --photos folder         # against plain PyTorch
     python weights/verify.py MixerB16 Mixer-B_16.npz --softmax b16.npy --photo panda.jpg
 
 The last form compares with a stored softmax of Google's own JAX model, which resizes bilinearly
-to 224 x 224 without antialiasing and divides by 128. Needs timm or jax and flax, and Pillow.
+to 224 x 224 without antialiasing and divides by 128. Needs Pillow and jax and flax, timm or torch.
 """
 
 import argparse
+import runpy
 from pathlib import Path
 
 import keras
@@ -16,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints import readers
+from keras_shiftmlp.checkpoints import readers, sources
 
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
@@ -67,10 +69,23 @@ def flax_logits(weights, config, pixels):
 
 def timm_logits(model, weights, pixels):
     import timm
-    import torch
 
     name = f"mixer_{model[5:].lower()}_224"
     network = timm.create_model(name, num_classes=len(weights["head.bias"]))
+    return run_torch(network, weights, pixels)
+
+
+def ms_mlp_logits(config, weights, pixels):
+    """The authors' code is on GitHub only; ours is an independent reference."""
+    reference = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "torch_ms_mlp.py"))
+    wanted = {name: config[name] for name in ("dims", "depths", "mix_sizes", "shifts", "mlp_ratio")}
+    network = reference["MSMLP"](**wanted, classes=len(weights["head.bias"]))
+    return run_torch(network, weights, pixels)
+
+
+def run_torch(network, weights, pixels):
+    import torch
+
     network.load_state_dict({key: torch.from_numpy(value.copy()) for key, value in weights.items()})
     with torch.no_grad():
         return network.eval()(torch.from_numpy(pixels).permute(0, 3, 1, 2)).numpy()
@@ -95,11 +110,16 @@ else:
     # As the original does it: to 0..1 first, then mean and standard deviation.
     pixels = (images / np.float32(255) - np.float32(facts.mean)) / np.float32(facts.std)
     weights = readers.read(args.file)
-    if "stem/kernel" in weights:
-        config = getattr(keras_shiftmlp, args.model).config
+    config = getattr(keras_shiftmlp, args.model).config
+    source = sources.recognise(weights, str(args.file)).name
+    if source == "google_mixer":
         theirs = flax_logits(weights, config, pixels)
-    else:
+    elif source == "official_ms_mlp":
+        theirs = ms_mlp_logits(config, weights, pixels)
+    elif source == "timm_mixer":
         theirs = timm_logits(args.model, weights, pixels)
+    else:
+        raise SystemExit(f"there is nothing to compare a file of the layout {source} with")
     logits = ours.predict(images, verbose=0)
     difference, scale = np.abs(logits - theirs).max(), max(1, np.abs(theirs).max())
     print(f"{args.model}, {len(photos)} photos, {keras.backend.backend()}: ", end="")

@@ -61,12 +61,25 @@ class Checkpoint:
         Raises:
             ValueError: Where file and layers differ; names all differences and changes nothing.
         """
-        file = self.file or _open(_fetch(self.entry), self.received, family)
-        if self.entry and file.classes != self.classes:
-            raise ValueError(
-                f"The file of {self.entry['model']} {self.entry['tag']} should have "
-                f"{self.classes} classes. Received: {file.classes}"
-            )
+        if self.entry is None:
+            self._fill(layers, self.file)
+            return
+        path = _fetch(self.entry)
+        try:
+            file = _open(path, self.received, family)
+            if file.classes != self.classes:
+                raise ValueError(
+                    f"The file of {self.entry['model']} {self.entry['tag']} should have "
+                    f"{self.classes} classes. Received: {file.classes}"
+                )
+            self._fill(layers, file)
+        except ValueError:
+            # Whatever came under this address, it was not the file.
+            if not self.entry.get("sha256"):
+                download.discard(path)
+            raise
+
+    def _fill(self, layers, file):
         fresh = [x for x in layers if x.name == "predictions" and x.units != file.classes]
         file.load([layer for layer in layers if layer not in fresh])
         for head in fresh:
@@ -99,11 +112,11 @@ def find(model: str, family: str, weights: str | os.PathLike | None) -> Checkpoi
         # Two addresses may end alike and still be two files.
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         ending = re.sub(r"[^\w.-]", "_", name.split("?")[0].rstrip("/").split("/")[-1])
-        path = download.fetch([name], f"{digest}-{ending}", looks_right=readers.container)
+        path = download.fetch([name], f"{digest}-{ending}", looks_right=readers.read)
         return _of_file(path, name, family)
     if os.path.isfile(name):
         return _of_file(Path(name), name, family)
-    if os.sep in name or Path(name).suffix in (".h5", ".npz", ".pth", ".pt", ".safetensors"):
+    if os.sep in name or name.endswith(manifest.ENDINGS):
         raise ValueError(f"`weights` names a file that does not exist. Received: `{weights=}`")
     entry = manifest.find_entry(model, name)
     if entry is None:
@@ -150,7 +163,7 @@ def _fetch(entry):
         urls,
         filename,
         **verification,
-        looks_right=readers.container,
+        looks_right=readers.read,
     )
 
 
@@ -158,7 +171,7 @@ def _not_available(model, family, tag):
     tags = [row["tag"] for row in list_weights(model)]
     if tags:
         return f"There is no checkpoint `weights={tag!r}` for {model}. Its tags are {tags}."
-    others = sorted({row["model"] for row in list_weights()})
+    others = sorted({row["model"] for row in list_weights() if row["dataset"] != "CIFAR-10"})
     return (
         f"Nobody has published weights for {model}, so there is no `weights={tag!r}`. "
         f"Published checkpoints exist for {', '.join(others)}. Pass `weights=None` for a random "

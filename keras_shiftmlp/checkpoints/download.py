@@ -87,7 +87,7 @@ def fetch(
     sha256: str | None = None,
     sha256_prefix: str | None = None,
     size: int | None = None,
-    looks_right: Callable[[Path], None] | None = None,
+    looks_right: Callable[[Path], object] | None = None,
     folder: Path | None = None,
 ) -> Path:
     """The path of the file in the cache, downloaded if it isn't there or isn't right any more.
@@ -102,8 +102,8 @@ def fetch(
         sha256: The published hash, 64 hex digits.
         sha256_prefix: Its first digits, 8 at least, where only they are known.
         size: The published number of bytes.
-        looks_right: Raises a `ValueError` for a file of another format. It's called with the path
-            of the file, which ends in `.part` as long as it isn't accepted.
+        looks_right: Raises a `ValueError` for a file that is no good. It's called for a file of
+            which no hash is known, once, with its path, which then ends in `.part`.
         folder: Where to keep the file; `cache_folder()` by default.
 
     Raises:
@@ -135,7 +135,7 @@ def fetch(
         problem = target.problem_of_cached()
         if problem is None:
             if not target.known_hash():
-                target.remember(_hashes(target.path, {"sha256"})["sha256"])
+                target.remember(sha256_of(target.path))
             return target.path
         if target.path.is_file():
             logger.warning("%s is removed and downloaded again: %s", target.path, problem)
@@ -153,6 +153,32 @@ def fetch(
                 f"KERAS_HOME to a folder with more ({os.strerror(error.errno)})",
                 str(target.path),
             ) from error
+
+
+def discard(path: Path) -> None:
+    """Removes a file of the cache, and its hash with it; a file elsewhere stays."""
+    if path.parent == cache_folder():
+        path.unlink(missing_ok=True)
+        path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    return _hashes(path, {"sha256"})["sha256"]
+
+
+def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = None) -> Path:
+    """`path` itself, if its SHA-256 is the published one or begins with the published prefix.
+
+    Raises:
+        ValueError: Where it is not.
+    """
+    if sha256 or sha256_prefix:
+        try:
+            _Target(path, sha256, sha256_prefix or "", None, None).check(path, {})
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    return path
 
 
 def _check_urls(urls):
@@ -205,7 +231,7 @@ class _Target:
     sha256: str | None
     prefix: str
     size: int | None
-    looks_right: Callable[[Path], None] | None
+    looks_right: Callable[[Path], object] | None
 
     def beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
@@ -291,7 +317,8 @@ class _Target:
                 f"expected the sha256 {remembered}, as at the first download, received {sha256}; "
                 f"if the change is known to be right, delete {self.beside('.sha256')}"
             )
-        if self.looks_right is not None:
+        # What is remembered was looked at when it came.
+        if self.looks_right is not None and sha256 not in (remembered, self.sha256):
             self.looks_right(path)
         return sha256
 

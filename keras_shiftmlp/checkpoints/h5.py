@@ -7,9 +7,7 @@ that both sides have the same layers, and leaves only the head to choice.
 
 import os
 
-import h5py
-import numpy as np
-
+from keras_shiftmlp.checkpoints import readers
 from keras_shiftmlp.checkpoints.port import HEAD
 from keras_shiftmlp.checkpoints.resample import fit_token_weight, token_grid
 
@@ -28,21 +26,16 @@ class H5File:
 
     def __init__(self, path: str | os.PathLike):
         self.path = os.fspath(path)
-        try:
-            with h5py.File(path, "r") as file:
-                groups = dict(file["layers"])
-                nodes = {str(x["vars"].attrs["name"]): _read(x) for x in groups.values()}
-        except (OSError, KeyError, RuntimeError) as error:
-            raise ValueError(
-                "`weights` must be a `.weights.h5` file written by `Model.save_weights` of "
-                f"Keras 3.15 or later. Received: `weights={self.path!r}` ({error})"
-            ) from error
-        self.nodes = {name: node for name, node in nodes.items() if _count(node)}
-        head = self.nodes.get("predictions")
-        self.classes = None if head is None else head[""][0].shape[-1]
+        # `{"": own arrays, "attention/fc1": its arrays, ...}` by layer.
+        self.nodes = {}
+        for key, array in readers.read(path).items():
+            name, *attributes, _ = key.split("/")
+            self.nodes.setdefault(name, {}).setdefault("/".join(attributes), []).append(array)
+        head = self.nodes.get("predictions", {}).get("")
+        self.classes = head[0].shape[-1] if head and head[0].ndim else None
 
     def load(self, layers) -> None:
-        """Fills the weights of `layers`, each exactly once.
+        """Fills the weights of `layers`, each exactly once, and lets go of the file's.
 
         Raises:
             ValueError: Where layers, numbers of weights or shapes differ; names them all.
@@ -72,26 +65,11 @@ class H5File:
                 f"The file does not fit this model: {'; '.join(problems)}. "
                 f"Received: `weights={self.path!r}`"
             )
+        self.nodes.clear()
         for name, layer in wanted.items():
-            for attributes, arrays in nodes[name].items():
+            for attributes, arrays in nodes.pop(name).items():
                 store = {str(index): array for index, array in enumerate(arrays)}
                 _sublayer(layer, attributes).load_own_variables(store)
-
-
-def _read(group, prefix=""):
-    """`{"": own arrays, "attention/fc1": its arrays, ...}` of one layer's group."""
-    node = {}
-    for key, value in group.items():
-        if key == "vars":
-            node[prefix] = [_array(value[str(index)]) for index in range(len(value))]
-        elif key != "seed_generator":
-            node.update(_read(value, f"{prefix}/{key}" if prefix else key))
-    return {key: arrays for key, arrays in node.items() if arrays}
-
-
-def _array(dataset):
-    is_bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
-    return np.asarray(dataset, dtype="bfloat16" if is_bfloat16 else None)
 
 
 def _count(node):
@@ -109,9 +87,12 @@ def _mismatches(name, layer, node):
     if _count(node) != len(layer.weights):
         yield f"{name} has {len(layer.weights)} weights, the file {_count(node)}"
         return
+    sublayers = {attributes: _sublayer(layer, attributes) for attributes in node}
+    if len(set(map(id, sublayers.values()))) != len(node):
+        yield f"the file names a part of {name} twice"
     for attributes, arrays in node.items():
-        sublayer = _sublayer(layer, attributes)
-        if sublayer is None:
+        sublayer = sublayers[attributes]
+        if not hasattr(sublayer, "load_own_variables"):
             yield f"{name} has no part {attributes!r}"
             continue
         # A composite layer's own weights come first, so the shapes line up one to one.

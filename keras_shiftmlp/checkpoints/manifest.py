@@ -1,26 +1,34 @@
-"""What is published: one entry per model and tag, from the authors' own pages."""
+"""What is published: by the authors, with the package, and in a place of the user's own."""
 
 import functools
 import gzip
 import json
 import os
+import re
 import urllib.error
 import urllib.request
 from importlib import resources
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import download
-from keras_shiftmlp.checkpoints.digest import verified
+from keras_shiftmlp.checkpoints import download, readers
 
 ENVIRONMENT = "KERAS_SHIFTMLP_WEIGHTS"
+# The checkpoints that come with the package, written there by `weights/publish.py`.
+SHIPPED = Path(__file__).parent / "shipped"
 MANIFEST_BYTES = 2**24
+ENDINGS = (".h5", ".npz", ".pth", ".pt", ".safetensors")
+COLUMNS = (
+    "model", "tag", "dataset", "image_size", "classes", "params", "top1", "top1_source", "license",
+    "host", "size", "verified_by",
+)  # fmt: skip
 
 
 @functools.cache
 def entries() -> list[dict]:
-    """The checkpoints that the package knows, in the order of `manifest.json`."""
-    file = resources.files("keras_shiftmlp.checkpoints").joinpath("manifest.json")
-    return json.loads(file.read_text())
+    """The checkpoints that the package knows: the authors', then those that come with it."""
+    found = json.loads(Path(__file__).with_name("manifest.json").read_text())
+    shipped = json.loads((SHIPPED / "manifest.json").read_text())
+    return found + [{**entry, "place": str(SHIPPED)} for entry in shipped]
 
 
 def find_entry(model: str, tag: str) -> dict | None:
@@ -62,23 +70,28 @@ def in_place(
     """
     verification = {"sha256": sha256, "sha256_prefix": sha256_prefix}
     if place.startswith("hf://"):
-        return verified(from_hub(f"{place.rstrip('/')}/{filename}"), sha256, sha256_prefix)
+        return download.verified(from_hub(f"{place.rstrip('/')}/{filename}"), **verification)
     if place.startswith(("http://", "https://")):
         try:
-            return download.fetch([f"{place.rstrip('/')}/{filename}"], filename, **verification)
+            url = f"{place.rstrip('/')}/{filename}"
+            return download.fetch([url], filename, **verification, looks_right=readers.read)
         except download.DownloadError as error:
             raise FileNotFoundError(str(error)) from error
     path = Path(place, filename)
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist ({ENVIRONMENT}={place})")
-    return verified(path, sha256, sha256_prefix)
+    return download.verified(path, **verification)
 
 
 def from_hub(address: str) -> Path:
-    """The file of a `hf://owner/repo/file` address, through huggingface_hub.
+    """The file of a `hf://owner/repo/file` address, through huggingface_hub and its cache.
+
+    Without a file it is `model.safetensors`, else the only weights that the repository has.
 
     Raises:
-        ValueError: For an address of another form.
+        ValueError: For an address of another form, several files to choose from, or a file that
+            is not the one that the Hub says it is.
+        OSError: Where it cannot be had; `FileNotFoundError` where the repository lacks it.
         ImportError: Where huggingface_hub is not installed.
     """
     parts = address.removeprefix("hf://").split("/")
@@ -89,11 +102,36 @@ def from_hub(address: str) -> Path:
         )
     try:
         import huggingface_hub
+        from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
     except ImportError as error:
-        raise ImportError("hf:// needs huggingface_hub: pip install huggingface_hub") from error
-    owner, repository, *file = parts
-    name = "/".join(file) or "model.safetensors"
-    return Path(huggingface_hub.hf_hub_download(f"{owner}/{repository}", name))
+        raise ImportError(
+            "hf:// needs huggingface_hub: pip install 'keras_shiftmlp[hf]'"
+        ) from error
+    repository, name = "/".join(parts[:2]), "/".join(parts[2:])
+    try:
+        path = Path(huggingface_hub.hf_hub_download(repository, name or "model.safetensors"))
+    except LocalEntryNotFoundError as error:
+        raise ConnectionError(f"{address} is not in the cache, nor to be had: {error}") from error
+    except RemoteEntryNotFoundError as error:
+        if name:
+            raise FileNotFoundError(f"{address} does not exist") from error
+        found = [x for x in huggingface_hub.list_repo_files(repository) if x.endswith(ENDINGS)]
+        if len(found) != 1:
+            raise ValueError(
+                f"`weights` must name one file of the repository, such as {found[:9]}. "
+                f"Received: `weights={address!r}`"
+            ) from error
+        return from_hub(f"{address}/{found[0]}")
+    # The cache keeps a large file under its SHA-256, but takes it unseen.
+    kept = path.resolve()
+    if re.fullmatch("[0-9a-f]{64}", kept.name):
+        try:
+            download.verified(kept, kept.name)
+        except ValueError:
+            path.unlink()
+            kept.unlink(missing_ok=True)
+            raise
+    return path
 
 
 @functools.cache
@@ -111,8 +149,10 @@ def list_weights(model: str | None = None) -> list[dict]:
         model: A constructor's name; case and separators are ignored.
 
     Returns:
-        For each checkpoint its model, tag, dataset, image size, top-1 with who published it,
-        number of classes, licence, host and what its file is verified by.
+        For each checkpoint its model, tag, dataset, image size, number of classes and of
+        parameters, top-1 with who published it, licence, host, bytes of its file (of Google's,
+        as their listing rounds them) and what the file is verified by; `None` for what nobody
+        has published.
 
     Example:
 
@@ -139,14 +179,15 @@ def weights_info(model: str, tag: str) -> dict:
     return dict(entry)
 
 
-def _plain(name):
+def plain_name(name: str) -> str:
+    """A model's name as it is compared: without case and separators."""
     return "".join(character for character in name.lower() if character.isalnum())
 
 
 def _entries_of(model):
     """The entries of a model, or of all: the user's own first, then the package's."""
     found = [*own_entries(), *entries()]
-    return [x for x in found if model is None or _plain(x["model"]) == _plain(model)]
+    return [x for x in found if model is None or plain_name(x["model"]) == plain_name(model)]
 
 
 def _row(entry):
@@ -157,5 +198,6 @@ def _row(entry):
     else:
         verified_by = "the server's digest, then the first download"
     host = entry.get("place") or entry["url"].split("/")[2]
-    keys = ("model", "tag", "dataset", "image_size", "classes", "top1", "top1_source", "license")
-    return {**{key: entry.get(key) for key in keys}, "host": host, "verified_by": verified_by}
+    host = "in the package" if host == str(SHIPPED) else host
+    facts = {**entry, "host": host, "verified_by": verified_by}
+    return {key: facts.get(key) for key in COLUMNS}

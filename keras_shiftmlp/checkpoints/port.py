@@ -1,7 +1,7 @@
 """One engine for every foreign checkpoint: a key table, and no tensor left over on either side."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -34,11 +34,12 @@ def depthwise(array):
     return array.transpose(2, 3, 0, 1)
 
 
-def port(arrays: Mapping[str, np.ndarray], table: Iterable[Row], layers: Iterable) -> None:
+def port(arrays: dict[str, np.ndarray], table: Iterable[Row], layers: Iterable) -> None:
     """Fills every weight of `layers` once, from `arrays`, by the rows of `table`.
 
     Layers of the head may be absent from `layers`. Token-mixing weights of another image size are
-    resampled.
+    resampled. `arrays` is emptied: each is let go once it is in the model, so that file and model
+    don't lie in memory twice at the end.
 
     Raises:
         ValueError: Where an array matches no row, a weight stays empty or would be filled twice,
@@ -63,6 +64,8 @@ def port(arrays: Mapping[str, np.ndarray], table: Iterable[Row], layers: Iterabl
         elif path not in variables:
             problems.append(f"{key!r} has no place, the model lacks {path!r}")
         else:
+            if array.dtype.kind in "iub":
+                problems.append(f"{key!r} holds numbers of the type {array.dtype}")
             shape = tuple(variables[path].shape)
             filled[path] = fit_token_weight(change(array), path, shape, grid)
             # Axes of size one carry nothing: EinsumDense keeps the bias of S tokens as (S, 1).
@@ -71,8 +74,9 @@ def port(arrays: Mapping[str, np.ndarray], table: Iterable[Row], layers: Iterabl
     problems += [f"nothing for {path!r}" for path in variables if path not in filled]
     if problems:
         raise ValueError(f"The checkpoint does not fit this model: {'; '.join(problems)}")
-    for path, array in filled.items():
-        variables[path].assign(array.reshape(variables[path].shape))
+    arrays.clear()
+    for path, variable in variables.items():
+        variable.assign(filled.pop(path).reshape(variable.shape))
 
 
 def _without_units(shape):

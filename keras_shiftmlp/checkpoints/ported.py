@@ -10,7 +10,7 @@ class PortedFile:
     """A foreign checkpoint, read and recognised.
 
     Args:
-        arrays: Its tensors by name; each is let go once it is in the model.
+        arrays: Its tensors by name; `load` empties it.
         received: What the user wrote, for messages.
         family: The general constructor's name.
 
@@ -27,9 +27,8 @@ class PortedFile:
             )
         self.arrays, self.gelu = arrays, self.source.gelu
         head = arrays.get(self.source.head)
-        self.classes = None if head is None else head.shape[-1]
+        self.classes = None if head is None else head.size
 
     def load(self, layers) -> None:
         """Fills the weights of `layers`; see `port`."""
         port(self.arrays, self.source.table, layers)
-        self.arrays.clear()

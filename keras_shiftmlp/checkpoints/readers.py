@@ -28,6 +28,8 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
+from keras_shiftmlp.checkpoints import hdf5
+
 __all__ = ["MAX_BYTES", "container", "read"]
 
 # The most that the arrays of one file may take.
@@ -101,7 +103,7 @@ def container(path: str | os.PathLike) -> str:
 
 
 def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
-    """Reads the arrays of an `.npz`, `.safetensors` or PyTorch file, executing nothing in it.
+    """Reads the arrays of a checkpoint, executing nothing in it.
 
     Of a PyTorch file it reads the state dict alone, which is the first mapping with tensors under
     `model`, `state_dict`, `module`, `model_ema` or `state_dict_ema` (in this order, at any depth
@@ -113,7 +115,8 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Returns:
         The arrays by their keys in the file, an `.npz`'s without `.npy`: numbers with a fraction
         as float32, integers and booleans as they are. An array may be read-only, and tensors that
-        share memory in the file may share it here.
+        share memory in the file may share it here. The keys of a `.weights.h5` are
+        `layer/part/.../index`, and its numbers stay of the type that the model had.
 
     Raises:
         ValueError: Where the file is of another format, is damaged, holds anything but finite
@@ -132,7 +135,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     with _opened(path) as (file, size):
         kind = _recognise(file, size)
         if kind == "h5":
-            raise ValueError("HDF5 files are Keras's own and are loaded as `weights`, not read")
+            return dict(hdf5.read(file, size))
         if kind == "npz":
             return _read_npz(file, size)
         if kind == "safetensors":

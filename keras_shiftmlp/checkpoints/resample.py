@@ -73,4 +73,7 @@ def fit_token_weight(array, path: str, shape, grid: tuple[int, int] | None) -> n
     axis, inputs = {"fc1/kernel": (0, True), "fc2/kernel": (1, False), "fc2/bias": (0, False)}[
         match[1]
     ]
+    # Another width is for the caller to report, not to be multiplied by the grid.
+    if array.ndim <= axis or array.size * shape[axis] != math.prod(shape) * array.shape[axis]:
+        return array
     return resample_tokens(array, axis, grid, inputs)

@@ -2,9 +2,9 @@
 
 import difflib
 import fnmatch
-import re
 from collections.abc import Callable
 
+from keras_shiftmlp.checkpoints.manifest import plain_name
 from keras_shiftmlp.models.image_model import ImageModel
 
 CONSTRUCTORS: dict[str, Callable[..., ImageModel]] = {}
@@ -22,14 +22,14 @@ def list_models(pattern: str = "*") -> list[str]:
     Example:
 
     >>> list_models("s2mlpv2*")
-    ['S2MLPv2Medium', 'S2MLPv2Small', 'S2MLPv2Small14']
+    ['S2MLPv2Medium', 'S2MLPv2Nano', 'S2MLPv2Small', 'S2MLPv2Small14']
     """
     names = [name for name, function in CONSTRUCTORS.items() if hasattr(function, "general")]
     return sorted(name for name in names if fnmatch.fnmatch(name.lower(), pattern.lower()))
 
 
 def get_model(name: str, /, **kwargs) -> ImageModel:
-    """Builds a model by its constructor's name; case, `-`, `_` and spaces are ignored.
+    """Builds a model by its constructor's name; case and separators are ignored.
 
     Args:
         name: Such as `"S2MLPv2Small"` or `"s2_mlp_v2_small"`.
@@ -49,8 +49,8 @@ def get_model(name: str, /, **kwargs) -> ImageModel:
 
 def find_constructor(name: str) -> Callable[..., ImageModel]:
     """The constructor that `get_model` would call."""
-    known = {re.sub(r"[-_\s]", "", key).lower(): key for key in CONSTRUCTORS}
-    wanted = re.sub(r"[-_\s]", "", str(name)).lower()
+    known = {plain_name(key): key for key in CONSTRUCTORS}
+    wanted = plain_name(str(name))
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
         hint = ", ".join(known[key] for key in near) or ", ".join(CONSTRUCTORS)

@@ -1,0 +1,145 @@
+"""A Hugging Face Hub on this machine, as far as one file up and one file down need it."""
+
+import base64
+import contextlib
+import hashlib
+import http.server
+import json
+import re
+import threading
+import urllib.parse
+
+COMMIT = "c" * 40
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    """Repositories of files; what is large (`.h5`) is stored, and redirected to, by its hash."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.repositories, self.blobs, self.requests = {}, {}, []
+
+    def add(self, repository, path, content):
+        self.repositories.setdefault(repository, {})[path] = content
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *args):
+        pass
+
+    def answer(self, content=b"", code=200, **headers):
+        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(code)
+        for key, value in {"Content-Length": len(content), **headers}.items():
+            self.send_header(key.replace("_", "-"), str(value))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def handle_any(self):
+        path = urllib.parse.unquote(self.path.partition("?")[0])
+        self.server.requests.append((self.command, path))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        for method, pattern, action in ROUTES:
+            match = re.fullmatch(pattern, path)
+            if match and self.command in method:
+                action(self, body, **match.groupdict())
+                return
+        self.answer(code=404)
+
+    do_GET = do_HEAD = do_POST = do_PUT = handle_any
+
+    def resolve(self, body, repository, file):
+        files = self.server.repositories.get(repository)
+        if files is None or file not in files:
+            error = "RepoNotFound" if files is None else "EntryNotFound"
+            self.answer(code=404, X_Error_Code=error)
+        elif file.endswith(".h5"):
+            digest = hashlib.sha256(files[file]).hexdigest()
+            self.server.blobs.setdefault(digest, files[file])
+            self.answer(
+                code=302,
+                X_Repo_Commit=COMMIT,
+                X_Linked_Etag=f'"{digest}"',
+                X_Linked_Size=len(files[file]),
+                # Another host, as a CDN is: the client doesn't ask that one about the file.
+                Location=f"http://localhost:{self.server.server_port}/blobs/{digest}",
+            )
+        else:
+            digest = hashlib.sha1(files[file], usedforsecurity=False).hexdigest()
+            self.answer(files[file], X_Repo_Commit=COMMIT, ETag=f'"{digest}"')
+
+    def tree(self, body, repository):
+        files = self.server.repositories[repository].items()
+        self.answer([{"type": "file", "path": x, "size": len(y), "oid": COMMIT} for x, y in files])
+
+    def create(self, body):
+        asked = json.loads(body)
+        repository = f"{asked['organization']}/{asked['name']}"
+        self.server.repositories.setdefault(repository, {})
+        self.answer({"url": f"{self.server.url}/{repository}", "name": repository})
+
+    def preupload(self, body, repository):
+        files = [x["path"] for x in json.loads(body)["files"]]
+        modes = {True: "lfs", False: "regular"}
+        self.answer(
+            {
+                "files": [
+                    {"path": x, "uploadMode": modes[x.endswith(".h5")], "shouldIgnore": False}
+                    for x in files
+                ]
+            }
+        )
+
+    def batch(self, body, repository):
+        objects = json.loads(body)["objects"]
+        for each in objects:
+            each["actions"] = {"upload": {"href": f"{self.server.url}/blobs/{each['oid']}"}}
+        self.answer({"transfer": "basic", "objects": objects})
+
+    def store(self, body, digest):
+        self.server.blobs[digest] = body
+        self.answer()
+
+    def blob(self, body, digest):
+        self.answer(self.server.blobs[digest], ETag='"of-the-cdn"')
+
+    def commit(self, body, repository):
+        for line in body.splitlines():
+            change = json.loads(line)
+            value = change["value"]
+            if change["key"] == "file":
+                self.server.add(repository, value["path"], base64.b64decode(value["content"]))
+            elif change["key"] == "lfsFile":
+                self.server.add(repository, value["path"], self.server.blobs[value["oid"]])
+        self.answer({"commitUrl": f"{self.server.url}/{repository}/commit/x", "commitOid": COMMIT})
+
+
+REPOSITORY = "(?P<repository>[^/]+/[^/]+?)"
+ROUTES = [
+    (("HEAD", "GET"), f"/{REPOSITORY}/resolve/main/(?P<file>.+)", Handler.resolve),
+    (("GET",), f"/api/models/{REPOSITORY}/tree/main", Handler.tree),
+    (("POST",), "/api/repos/create", Handler.create),
+    (("POST",), f"/api/models/{REPOSITORY}/preupload/main", Handler.preupload),
+    (("POST",), rf"/{REPOSITORY}\.git/info/lfs/objects/batch", Handler.batch),
+    (("PUT",), "/blobs/(?P<digest>[0-9a-f]+)", Handler.store),
+    (("HEAD", "GET"), "/blobs/(?P<digest>[0-9a-f]+)", Handler.blob),
+    (("POST",), f"/api/models/{REPOSITORY}/commit/main", Handler.commit),
+]
+
+
+@contextlib.contextmanager
+def running():
+    with Hub() as hub:
+        thread = threading.Thread(target=hub.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield hub
+        finally:
+            hub.shutdown()
+            thread.join()
