@@ -3,7 +3,7 @@
 import keras
 
 from keras_shiftmlp.layers.gelu import gelu_activation
-from keras_shiftmlp.layers.initializers import fresh_initializer
+from keras_shiftmlp.layers.initializers import built, fresh_initializer
 
 
 def channel_mlp(
@@ -40,12 +40,14 @@ def channel_mlp(
     >>> channel_mlp(x, 64).shape
     (None, 7, 7, 16)
     """
-    y = keras.layers.Dense(
+    fc1 = keras.layers.Dense(
         hidden_dim,
         gelu_activation(gelu),
         kernel_initializer=fresh_initializer(kernel_initializer),
         name=f"{name}_fc1",
-    )(x)
-    return keras.layers.Dense(
+    )
+    y = built(fc1, x.shape)(x)
+    fc2 = keras.layers.Dense(
         x.shape[-1], kernel_initializer=fresh_initializer(kernel_initializer), name=f"{name}_fc2"
-    )(y)
+    )
+    return built(fc2, y.shape)(y)

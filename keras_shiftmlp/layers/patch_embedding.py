@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_shiftmlp.layers.initializers import fresh_initializer
+from keras_shiftmlp.layers.initializers import built, fresh_initializer
 
 
 def patch_embedding(
@@ -36,7 +36,7 @@ def patch_embedding(
     """
     limit = (patch_size * patch_size * x.shape[-1]) ** -0.5
     uniform = {"class_name": "RandomUniform", "config": {"minval": -limit, "maxval": limit}}
-    return keras.layers.Conv2D(
+    layer = keras.layers.Conv2D(
         dim,
         patch_size,
         strides=patch_size,
@@ -45,4 +45,5 @@ def patch_embedding(
         kernel_initializer=fresh_initializer(kernel_initializer or uniform),
         bias_initializer="zeros" if kernel_initializer else uniform,
         name=name,
-    )(x)
+    )
+    return built(layer, x.shape)(x)

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from keras_shiftmlp.layers.initializers import fresh_initializer
+from keras_shiftmlp.layers.initializers import built, fresh_initializer
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
 from keras_shiftmlp.layers.sublayers import policy_map
@@ -86,8 +86,10 @@ class S2Attention(keras.layers.Layer):
             dtype=dtype,
             name="project",
         )
-        for layer in (self.shift1, self.shift2, self.expand, self.project):
-            layer.build(input_shape)
+        for shift in (self.shift1, self.shift2):
+            shift.build(input_shape)
+        for dense in (self.expand, self.project):
+            built(dense, input_shape)
         self.attention.build([input_shape] * 3)
         self.built = True
 

@@ -6,7 +6,7 @@ import math
 import keras
 from keras import ops
 
-from keras_shiftmlp.layers.initializers import fresh_initializer
+from keras_shiftmlp.layers.initializers import built, fresh_initializer
 from keras_shiftmlp.layers.sublayers import full_precision, policy_map
 
 
@@ -84,8 +84,8 @@ class SplitAttention(keras.layers.Layer):
             dtype=full_precision(self),
             name="fc2",
         )
-        self.fc1.build((input_shape[0][0], channels))
-        self.fc2.build((input_shape[0][0], hidden_dim))
+        built(self.fc1, (input_shape[0][0], channels))
+        built(self.fc2, (input_shape[0][0], hidden_dim))
         self.built = True
 
     def call(self, inputs):

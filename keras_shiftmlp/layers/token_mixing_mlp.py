@@ -1,7 +1,7 @@
 """The token-mixing MLP of MLP-Mixer."""
 
 from keras_shiftmlp.layers.gelu import gelu_activation
-from keras_shiftmlp.layers.initializers import fresh_initializer
+from keras_shiftmlp.layers.initializers import built, fresh_initializer
 from keras_shiftmlp.layers.token_dense import TokenDense
 
 
@@ -40,12 +40,14 @@ def token_mixing_mlp(
     >>> token_mixing_mlp(x, 32).shape
     (None, 49, 16)
     """
-    y = TokenDense(
+    fc1 = TokenDense(
         hidden_dim,
         gelu_activation(gelu),
         kernel_initializer=fresh_initializer(kernel_initializer),
         name=f"{name}_fc1",
-    )(x)
-    return TokenDense(
+    )
+    y = built(fc1, x.shape)(x)
+    fc2 = TokenDense(
         x.shape[1], kernel_initializer=fresh_initializer(kernel_initializer), name=f"{name}_fc2"
-    )(y)
+    )
+    return built(fc2, y.shape)(y)

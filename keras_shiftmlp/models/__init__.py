@@ -8,16 +8,18 @@ from keras_shiftmlp.models.mixer import (
     MixerH14,
     MixerL16,
     MixerL32,
+    MixerNano,
     MixerS8,
     MixerS16,
     MixerS32,
 )
-from keras_shiftmlp.models.ms_mlp import MSMLP, MSMLPBase, MSMLPSmall, MSMLPTiny
+from keras_shiftmlp.models.ms_mlp import MSMLP, MSMLPBase, MSMLPNano, MSMLPSmall, MSMLPTiny
 from keras_shiftmlp.models.registry import get_model, list_models
-from keras_shiftmlp.models.s2_mlp import S2MLP, S2MLPDeep, S2MLPWide
+from keras_shiftmlp.models.s2_mlp import S2MLP, S2MLPDeep, S2MLPNano, S2MLPWide
 from keras_shiftmlp.models.s2_mlp_v2 import (
     S2MLPv2,
     S2MLPv2Medium,
+    S2MLPv2Nano,
     S2MLPv2Small,
     S2MLPv2Small14,
 )
@@ -27,6 +29,7 @@ __all__ = [
     "S2MLP",
     "ImageModel",
     "MSMLPBase",
+    "MSMLPNano",
     "MSMLPSmall",
     "MSMLPTiny",
     "Mixer",
@@ -35,13 +38,16 @@ __all__ = [
     "MixerH14",
     "MixerL16",
     "MixerL32",
+    "MixerNano",
     "MixerS8",
     "MixerS16",
     "MixerS32",
     "S2MLPDeep",
+    "S2MLPNano",
     "S2MLPWide",
     "S2MLPv2",
     "S2MLPv2Medium",
+    "S2MLPv2Nano",
     "S2MLPv2Small",
     "S2MLPv2Small14",
     "get_model",

@@ -16,6 +16,7 @@ import keras
 
 from keras_shiftmlp import checkpoints
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
+from keras_shiftmlp.layers.initializers import zero_start
 from keras_shiftmlp.models.arguments import (
     check_common,
     checkpoint_gelu,
@@ -94,7 +95,9 @@ def image_model(
         pixels = ImagePreprocessing(**facts, normalize=include_preprocessing, name="preprocessing")(
             image
         )
-        x = family.features(pixels, drop_path_rate, **hyperparameters)
+        # The head is drawn in any case: another number of classes leaves it as it starts.
+        with zero_start() if checkpoint is not None else contextlib.nullcontext():
+            x = family.features(pixels, drop_path_rate, **hyperparameters)
         if include_top or pooling:
             pool = {
                 "avg": keras.layers.GlobalAveragePooling2D,
@@ -175,8 +178,10 @@ def constructor(
     return decorate
 
 
-def variant(name: str, general: Callable, config: dict, image_size: int = 224) -> Callable:
-    """A constructor for one published size: `general` with the hyper-parameters of `config`."""
+def variant(
+    name: str, general: Callable, config: dict, image_size: int = 224, weights: str = "imagenet"
+) -> Callable:
+    """A constructor for one size: `general` with the hyper-parameters of `config`."""
     family = general.__name__
     default_name = f"{family.lower()}_{name.removeprefix(family).lower()}"
 
@@ -188,7 +193,7 @@ def variant(name: str, general: Callable, config: dict, image_size: int = 224) -
     published.general, published.family, published.image_size = general, general.family, image_size
     published.__name__ = published.__qualname__ = name
     published.__module__ = general.__module__
-    published.__signature__ = _signature([], default_name, weights="imagenet")
+    published.__signature__ = _signature([], default_name, weights=weights)
     sizes = ", ".join(f"{key}={value!r}" for key, value in config.items())
     reference = re.search(r"^Reference:.*?(?=\n\n|\Z)", general.__doc__, re.M | re.S)
     common = common_args(general.input_doc, image_size)

@@ -26,6 +26,8 @@ CONFIGS = {
     "L/32": dict(patch_size=32, dim=1024, depth=24, token_dim=512, channel_dim=4096),
     "L/16": dict(patch_size=16, dim=1024, depth=24, token_dim=512, channel_dim=4096),
     "H/14": dict(patch_size=14, dim=1280, depth=32, token_dim=640, channel_dim=5120),
+    # Ours, for images of 32 x 32: 64 tokens, the paper's ratios of the widths.
+    "Nano/4": dict(patch_size=4, dim=112, depth=6, token_dim=56, channel_dim=448),
 }
 
 
@@ -103,3 +105,4 @@ MixerB16 = variant("MixerB16", Mixer, CONFIGS["B/16"])
 MixerL32 = variant("MixerL32", Mixer, CONFIGS["L/32"])
 MixerL16 = variant("MixerL16", Mixer, CONFIGS["L/16"])
 MixerH14 = variant("MixerH14", Mixer, CONFIGS["H/14"])
+MixerNano = variant("MixerNano", Mixer, CONFIGS["Nano/4"], image_size=32, weights="cifar10")

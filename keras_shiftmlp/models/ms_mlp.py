@@ -26,6 +26,16 @@ CONFIGS = {
     "Tiny": dict(dims=(96, 192, 384, 768), depths=(3, 3, 9, 3)),
     "Small": dict(dims=(96, 192, 384, 768), depths=(3, 3, 27, 3)),
     "Base": dict(dims=(128, 256, 512, 1024), depths=(3, 3, 27, 3)),
+    # Ours, for images of 32 x 32: maps of 16, 8 and 4 positions a side, kernels that fit them,
+    # and layer scales large enough for a short run.
+    "Nano": dict(
+        patch_size=2,
+        dims=(48, 96, 192),
+        depths=(1, 4, 2),
+        mix_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)),
+        mlp_ratio=3,
+        layer_scale_init=0.1,
+    ),
 }
 MIX_SIZES = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7))
 NORM_EPSILON = 1e-6
@@ -102,3 +112,4 @@ def MSMLP(
 MSMLPTiny = variant("MSMLPTiny", MSMLP, CONFIGS["Tiny"])
 MSMLPSmall = variant("MSMLPSmall", MSMLP, CONFIGS["Small"])
 MSMLPBase = variant("MSMLPBase", MSMLP, CONFIGS["Base"])
+MSMLPNano = variant("MSMLPNano", MSMLP, CONFIGS["Nano"], image_size=32, weights="cifar10")

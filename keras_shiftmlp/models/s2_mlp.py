@@ -10,7 +10,7 @@ import keras
 
 from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
-from keras_shiftmlp.layers.initializers import NORMAL
+from keras_shiftmlp.layers.initializers import NORMAL, built
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
@@ -21,6 +21,8 @@ from keras_shiftmlp.models.constructor import constructor, pyramid_level, varian
 CONFIGS = {
     "wide": dict(patch_size=16, dim=768, depth=12, mlp_ratio=4, norm="layer"),
     "deep": dict(patch_size=16, dim=384, depth=36, mlp_ratio=4, norm="affine"),
+    # Ours, for images of 32 x 32: 8 x 8 positions, one block for each step across the map.
+    "nano": dict(patch_size=4, dim=128, depth=8, mlp_ratio=3, norm="layer"),
 }
 
 
@@ -31,9 +33,10 @@ def s2_mlp_block(
     dim = x.shape[-1]
 
     def shift_mlp(y, name):
-        y = keras.layers.Dense(dim, "gelu", kernel_initializer=NORMAL, name=f"{name}_fc1")(y)
-        y = SpatialShift(shift, shift_order, name=f"{name}_shift")(y)
-        return keras.layers.Dense(dim, kernel_initializer=NORMAL, name=f"{name}_fc2")(y)
+        fc1 = keras.layers.Dense(dim, "gelu", kernel_initializer=NORMAL, name=f"{name}_fc1")
+        fc2 = keras.layers.Dense(dim, kernel_initializer=NORMAL, name=f"{name}_fc2")
+        y = SpatialShift(shift, shift_order, name=f"{name}_shift")(built(fc1, y.shape)(y))
+        return built(fc2, y.shape)(y)
 
     def mlp(y, name):
         return channel_mlp(y, mlp_ratio * dim, kernel_initializer=NORMAL, name=name)
@@ -111,3 +114,4 @@ def S2MLP(
 
 S2MLPWide = variant("S2MLPWide", S2MLP, CONFIGS["wide"])
 S2MLPDeep = variant("S2MLPDeep", S2MLP, CONFIGS["deep"])
+S2MLPNano = variant("S2MLPNano", S2MLP, CONFIGS["nano"], image_size=32, weights="cifar10")

@@ -26,6 +26,8 @@ CONFIGS = {
     "Small/7": dict(patch_sizes=(7, 2), dims=(192, 384), depths=(4, 14)),
     "Medium/7": dict(patch_sizes=(7, 2), dims=(256, 512), depths=(7, 17)),
     "Small/14": dict(patch_sizes=(14,), dims=(384,), depths=(18,)),
+    # Ours, for images of 32 x 32: maps of 16 and 8 positions a side.
+    "Nano": dict(patch_sizes=(2, 2), dims=(64, 128), depths=(2, 4)),
 }
 
 
@@ -99,3 +101,4 @@ def S2MLPv2(
 S2MLPv2Small = variant("S2MLPv2Small", S2MLPv2, CONFIGS["Small/7"])
 S2MLPv2Medium = variant("S2MLPv2Medium", S2MLPv2, CONFIGS["Medium/7"])
 S2MLPv2Small14 = variant("S2MLPv2Small14", S2MLPv2, CONFIGS["Small/14"])
+S2MLPv2Nano = variant("S2MLPv2Nano", S2MLPv2, CONFIGS["Nano"], image_size=32, weights="cifar10")
