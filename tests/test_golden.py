@@ -1,11 +1,12 @@
 """The networks against reference vectors: the authors' code, run in float64."""
 
+import runpy
 from pathlib import Path
 
 import golden
 import numpy as np
 import pytest
-from cases import HERE, run
+from cases import BACKEND, HERE, run
 
 import keras_shiftmlp
 from keras_shiftmlp.checkpoints.port import port
@@ -81,3 +82,29 @@ def test_a_port_leaves_nothing_over():
             port(broken, table, model.layers)
     for old, new in zip(before, model.get_weights()):
         np.testing.assert_array_equal(old, new)
+    port(weights, table, model.layers)
+    assert not weights
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the reference is in PyTorch")
+def test_reference_in_plain_torch():
+    import torch
+
+    sizes = dict(dims=(13, 26), depths=(1, 2), mix_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)))
+    reference = runpy.run_path(str(HERE.parent / "benchmarks" / "torch_ms_mlp.py"))["MSMLP"]
+    reference = reference(**sizes, classes=7).eval()
+    pixels = torch.randn(2, 32, 48, 3)
+    with torch.no_grad():
+        for parameter in reference.parameters():
+            parameter.normal_(0.1, 0.3)
+        expected = reference(pixels.permute(0, 3, 1, 2)).numpy()
+    model = keras_shiftmlp.MSMLP(
+        **sizes,
+        classes=7,
+        input_shape=(32, 48, 3),
+        classifier_activation=None,
+        include_preprocessing=False,
+    )
+    weights = {key: value.numpy() for key, value in reference.state_dict().items()}
+    port(weights, golden.CASES["ms_mlp_official"][2], model.layers)
+    check(model, {"input": pixels.numpy(), "logits": expected}, "logits")
