@@ -8,13 +8,14 @@ __version__ = "0.1.0"
 
 # Public name -> the module it lives in, imported on first use: Keras alone takes seconds.
 _MODULES = {
-    **dict.fromkeys(["layers", "models", "preprocessing"], None),
+    **dict.fromkeys(["layers", "models", "preprocessing", "training", "visualization"], None),
     **dict.fromkeys(
         [
-            "ImageModel", "MSMLP", "MSMLPBase", "MSMLPSmall", "MSMLPTiny", "Mixer", "MixerB16",
-            "MixerB32", "MixerH14", "MixerL16", "MixerL32", "MixerS16", "MixerS32", "MixerS8",
-            "S2MLP", "S2MLPDeep", "S2MLPWide", "S2MLPv2", "S2MLPv2Medium", "S2MLPv2Small",
-            "S2MLPv2Small14", "get_model", "list_models",
+            "ImageModel", "MSMLP", "MSMLPBase", "MSMLPNano", "MSMLPSmall", "MSMLPTiny", "Mixer",
+            "MixerB16", "MixerB32", "MixerH14", "MixerL16", "MixerL32", "MixerNano", "MixerS16",
+            "MixerS32", "MixerS8", "S2MLP", "S2MLPDeep", "S2MLPNano", "S2MLPWide", "S2MLPv2",
+            "S2MLPv2Medium", "S2MLPv2Nano", "S2MLPv2Small", "S2MLPv2Small14", "get_model",
+            "list_models",
         ],
         "models",
     ),
@@ -23,6 +24,7 @@ _MODULES = {
     ),
     **dict.fromkeys(["WeightsNotAvailableError", "list_weights", "weights_info"], "checkpoints"),
     "count_macs": "macs",
+    "enable_lora": "adapting",
 }  # fmt: skip
 
 __all__ = sorted(_MODULES)

@@ -1,7 +1,11 @@
-"""`keras-shiftmlp`: what the package can tell from the command line."""
+"""`keras-shiftmlp`: what the package can tell and do from the command line."""
 
 import argparse
+import ast
+import contextlib
 import json
+import logging
+import os
 from importlib import resources
 
 
@@ -17,7 +21,14 @@ def main(arguments: list[str] | None = None) -> None:
     models.add_argument("--from-json", metavar="FILE", help="print rows measured before")
     weights = commands.add_parser("weights", help="table of the published checkpoints")
     weights.add_argument("model", nargs="?", help="of one model only, such as MixerB16")
+    _add_training(commands)
     options = parser.parse_args(arguments)
+    if "run" in options:
+        # What the library logs is what someone at a terminal wants to read.
+        logging.basicConfig(level=logging.WARNING, format="%(message)s")
+        logging.getLogger("keras_shiftmlp").setLevel(logging.INFO)
+        print(options.run(options))
+        return
     if options.command == "weights":
         print(weights_table(options.model))
         return
@@ -83,8 +94,105 @@ def weights_table(model: str | None = None) -> str:
     rows = list_weights(model)
     keys = list(rows[0]) if rows else []
     lines = [keys, ["---"] * len(keys)]
-    lines += [["–" if row[key] is None else str(row[key]) for key in keys] for row in rows]
+    lines += [[_cell(row[key]) for key in keys] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _cell(value):
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _add_training(commands):
+    data_help = "folder with one subfolder per class, or tfds:<name>/<split>"
+    train = commands.add_parser("train", help="train a model by a recipe; repeat it to resume")
+    train.add_argument("model", help="constructor, such as S2MLPv2Nano")
+    train.add_argument("--data", required=True, help=data_help)
+    train.add_argument("--validation", help="as --data; otherwise --hold-out is taken from it")
+    train.add_argument("--hold-out", type=float, default=0.1, help="share of the images, or count")
+    train.add_argument("--recipe", default="finetune")
+    train.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="changes to the recipe"
+    )
+    train.add_argument("--weights", help="checkpoint to start from; a random start by default")
+    train.add_argument("--image-size", type=int, help="side in pixels, the model's own by default")
+    train.add_argument("--dtype", help="such as mixed_bfloat16")
+    train.add_argument("--remat", action="store_true", help="recompute activations: less memory")
+    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--out", required=True, help="folder of the run")
+    train.set_defaults(run=_train)
+    evaluate = commands.add_parser("evaluate", help="accuracy of a checkpoint or a .keras file")
+    evaluate.add_argument("model", help="constructor, or a .keras file")
+    evaluate.add_argument("--weights", help="checkpoint of the constructor, such as cifar10")
+    evaluate.add_argument("--data", required=True, help=data_help)
+    evaluate.add_argument("--batch-size", type=int, default=256)
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _train(options):
+    """Runs `keras-shiftmlp train` and returns the last line of its history."""
+    import keras
+
+    from keras_shiftmlp import training
+    from keras_shiftmlp.models import get_model
+
+    changes = (item.partition("=") for item in options.set)
+    recipe = training.recipe(options.recipe, **{key: _value(text) for key, _, text in changes})
+    images = training.load_images(options.data)
+    if options.validation:
+        validation = training.load_images(options.validation, images.class_names)
+    else:
+        held_out = options.hold_out
+        held_out = int(held_out) if held_out >= 1 else held_out
+        images, validation = images.split(held_out, options.seed)
+    if options.remat and keras.backend.backend() == "tensorflow":
+        raise SystemExit("--remat needs JAX or PyTorch: keras.RematScope fails on TensorFlow.")
+    size = options.image_size
+    keras.utils.set_random_seed(options.seed)
+    with keras.RematScope("full") if options.remat else contextlib.nullcontext():
+        model = get_model(
+            options.model,
+            weights=options.weights,
+            classes=len(images.class_names),
+            input_shape=size and (size, size, 3),
+            drop_path_rate=recipe.pop("drop_path_rate", 0.0),
+            dtype=options.dtype,
+        )
+        card = training.train(
+            model, images, validation, out=options.out, seed=options.seed, **recipe
+        )
+    model.save(os.path.join(options.out, "model.keras"))
+    return json.dumps(card["history"][-1])
+
+
+def _evaluate(options):
+    """Runs `keras-shiftmlp evaluate` and returns its result."""
+    import keras
+
+    from keras_shiftmlp import training
+    from keras_shiftmlp.models import get_model
+
+    if options.model.endswith(".keras"):
+        model = keras.models.load_model(options.model)
+    else:
+        model = get_model(options.model, weights=options.weights)
+    images = training.load_images(options.data, model.class_names)
+    result = training.evaluate(
+        model,
+        images,
+        batch_size=options.batch_size,
+        crop_fraction=model.preprocessing.crop_fraction,
+    )
+    return json.dumps(result)
+
+
+def _value(text):
+    """`3` is a number, `(0.5, 1.0)` a pair, `cosine` a string."""
+    try:
+        return ast.literal_eval(text)
+    except (SyntaxError, ValueError):
+        return text
 
 
 if __name__ == "__main__":

@@ -1,0 +1,235 @@
+"""Labelled images from a folder, a TensorFlow Datasets name or arrays, checked before use."""
+
+import dataclasses
+import io
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+
+logger = logging.getLogger("keras_shiftmlp")
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff")
+BICUBIC = 3  # Pillow's number
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+    """Images that are read by index, with their labels.
+
+    Args:
+        source: What index `i` is read from: a list of paths, an array `(N, H, W, 3)` of uint8,
+            or any sequence of `{"image": ...}` such as a TensorFlow Datasets data source.
+        labels: Array `(N,)` of class indices.
+        class_names: One name per class.
+        skipped: Files that could not be read and were left out.
+    """
+
+    source: Sequence
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        labels = np.asarray(self.labels)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]  # (N, 1) -> (N,)
+        if labels.ndim != 1 or len(labels) != len(self.source) or labels.dtype.kind not in "iu":
+            raise ValueError(
+                "`labels` must be one integer per image. Received: "
+                f"`labels` of shape {labels.shape} and {labels.dtype} for {len(self.source)} images"
+            )
+        if not len(labels):
+            raise ValueError(f"There is no image. Received: `source` of length {len(self.source)}")
+        if labels.min() < 0 or labels.max() >= len(self.class_names):
+            raise ValueError(
+                f"`labels` must be in [0, {len(self.class_names)}), one index per class name. "
+                f"Received: labels from {labels.min()} to {labels.max()}"
+            )
+        object.__setattr__(self, "labels", labels.astype("int64"))
+        missing = set(range(len(self.class_names))) - set(self.labels.tolist())
+        if missing:
+            names = ", ".join(self.class_names[index] for index in sorted(missing)[:10])
+            logger.warning("No image of %d of the classes: %s.", len(missing), names)
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, index: int):
+        """The image at `index` as a PIL image in RGB."""
+        item = self.source[int(index)]
+        return open_image(item["image"] if isinstance(item, dict) else item)
+
+    def take(self, indices) -> "Images":
+        """The images at `indices`, in that order."""
+        indices = np.asarray(indices)
+        if isinstance(self.source, np.ndarray):
+            source = self.source[indices]
+        else:
+            source = [self.source[int(index)] for index in indices]
+        return dataclasses.replace(self, source=source, labels=self.labels[indices])
+
+    def split(self, held_out: int | float, seed: int = 0) -> tuple["Images", "Images"]:
+        """Two parts, the second of `held_out` images (or that share), with equal class shares."""
+        count = held_out if isinstance(held_out, int) else round(held_out * len(self))
+        if not 0 < count < len(self):
+            raise ValueError(
+                f"`held_out` must leave images in both parts of {len(self)}. "
+                f"Received: `held_out={held_out!r}`"
+            )
+        # Shuffle, sort by rank within the class, so that each prefix has all classes alike.
+        order = np.random.default_rng(seed).permutation(len(self))
+        rank, seen = np.empty(len(self)), np.zeros(len(self.class_names))
+        sizes = np.bincount(self.labels, minlength=len(self.class_names))
+        for index in order:
+            label = self.labels[index]
+            rank[index] = (seen[label] + 0.5) / sizes[label]
+            seen[label] += 1
+        order = order[np.argsort(rank[order], kind="stable")]
+        return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
+
+    def resized(self, size: int) -> "Images":
+        """All images decoded once, `(N, size, size, 3)` of uint8 in memory."""
+        pixels = np.empty((len(self), size, size, 3), "uint8")
+
+        def read(index):
+            pixels[index] = fit_square(self[index], size)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(read, range(len(self))))
+        return dataclasses.replace(self, source=pixels)
+
+
+def load_images(
+    data: str | os.PathLike | tuple, class_names: Sequence[str] | None = None
+) -> Images:
+    """Images to train or to evaluate with.
+
+    Every file of a folder is decoded once to see whether it can be: those that can't are left
+    out, counted in the log and listed in `skipped`. Grey, palette, CMYK and RGBA files become RGB
+    when they are read (transparency shows white).
+
+    Args:
+        data: A folder with one subfolder of images per class; `"tfds:<name>/<split>"`, such as
+            `"tfds:cifar10/train"`, for TensorFlow Datasets; or arrays `(images, labels)` with
+            images `(N, H, W, 3)` of uint8.
+        class_names: The classes in the order of their indices, such as those of the training
+            set for a test set. `None` takes the subfolders in alphabetical order.
+
+    Raises:
+        ValueError: For a class without a readable image, a subfolder that is not a class, or
+            labels out of range.
+
+    Example:
+
+    >>> images = load_images((np.zeros((4, 8, 8, 3), "uint8"), [0, 1, 1, 0]))
+    >>> len(images), images.class_names
+    (4, ('0', '1'))
+    """
+    if isinstance(data, tuple):
+        pixels, labels = np.asarray(data[0]), np.asarray(data[1])
+        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[-1] != 3:
+            raise ValueError(
+                "Images must be an array `(N, H, W, 3)` of uint8 pixels. "
+                f"Received: {pixels.dtype} of shape {pixels.shape}"
+            )
+        names = class_names or [str(i) for i in range(int(labels.max(initial=-1)) + 1)]
+        return Images(pixels, labels, tuple(names))
+    if isinstance(data, str) and data.startswith("tfds:"):
+        return _load_tfds(data.removeprefix("tfds:"), class_names)
+    return _load_folder(Path(data), class_names)
+
+
+def _load_tfds(name, class_names):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise ImportError(
+            "`tfds:` needs TensorFlow Datasets: pip install 'keras_shiftmlp[data]'"
+        ) from error
+    name, _, split = name.rpartition("/")
+    if not name:
+        raise ValueError(f"A split is needed, as in 'tfds:cifar10/train'. Received: {split!r}")
+    builder = tfds.builder(name, file_format="array_record")
+    builder.download_and_prepare()
+    # Decoding is left to when an image is asked for.
+    decoders = {"image": tfds.decode.SkipDecoding()}
+    source = builder.as_data_source(split=split, decoders=decoders)
+    labels = np.array([source[index]["label"] for index in range(len(source))])
+    return Images(source, labels, tuple(class_names or builder.info.features["label"].names))
+
+
+def _load_folder(folder, class_names):
+    if not folder.is_dir():
+        raise ValueError(f"A folder with one subfolder per class is needed. Received: '{folder}'")
+    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    names = tuple(class_names or found)
+    unknown = set(found) - set(names)
+    if unknown or not names:
+        raise ValueError(
+            f"The subfolders of '{folder}' must be classes: {', '.join(names) or 'none was found'}."
+            f" Received: {', '.join(sorted(unknown)) or 'no subfolder'}"
+        )
+    paths, labels = [], []
+    for label, name in enumerate(names):
+        if name in found:
+            files = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not files:
+                raise ValueError(f"Class '{name}' has no image in '{folder / name}'.")
+            paths += files
+            labels += [label] * len(files)
+    with ThreadPoolExecutor() as pool:
+        readable = np.array(list(pool.map(_is_readable, paths)), bool)
+    skipped = tuple(str(path) for path, good in zip(paths, readable) if not good)
+    if skipped:
+        logger.warning("Left out %d unreadable of %d files: %s", len(skipped), len(paths), skipped)
+    labels = np.array(labels)
+    for label in set(labels.tolist()) - set(labels[readable].tolist()):
+        raise ValueError(f"Class '{names[label]}' of '{folder}' has no readable image.")
+    paths = [str(path) for path, good in zip(paths, readable) if good]
+    return Images(paths, labels[readable], names, skipped)
+
+
+def _is_readable(path):
+    try:
+        open_image(path)
+    except (OSError, SyntaxError, ValueError):  # what Pillow raises for damaged files
+        return False
+    return True
+
+
+def open_image(image):
+    """A path, the bytes of a file or an array `(H, W, 3)` as a PIL image in RGB."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError("Reading images needs Pillow: pip install pillow") from error
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        return Image.fromarray(image)
+    if isinstance(image, bytes):
+        image = io.BytesIO(image)
+    with Image.open(image) as file:
+        file.load()
+        if file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info:
+            file = Image.alpha_composite(
+                Image.new("RGBA", file.size, "white"), file.convert("RGBA")
+            )
+        return file.convert("RGB")
+
+
+def fit_square(image, size: int) -> np.ndarray:
+    """The central square of a PIL image, resized to `(size, size, 3)` of uint8."""
+    from PIL import ImageOps
+
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), BICUBIC)
+    return np.asarray(image)
+
+
+def one_hot(labels, classes: int) -> np.ndarray:
+    """`(B,)` -> `(B, classes)` of float32."""
+    return keras.utils.to_categorical(labels, classes).astype("float32")

@@ -1,0 +1,142 @@
+"""AdamW as the recipes want it: warm-up and decay, no decay of vectors, rates per depth."""
+
+import math
+import re
+
+import keras
+from keras import ops
+
+
+def build_optimizer(
+    model: keras.Model,
+    steps: int,
+    *,
+    learning_rate: float,
+    warmup_steps: int = 0,
+    warmup_learning_rate: float = 0.0,
+    final_learning_rate: float = 0.0,
+    schedule: str = "cosine",
+    weight_decay: float = 0.05,
+    clip_norm: float | None = None,
+    ema_momentum: float | None = None,
+    accumulate: int = 1,
+    layer_decay: float = 1.0,
+) -> keras.optimizers.Optimizer:
+    """AdamW for `model`, with everything that a recipe says about it.
+
+    Weight decay spares what has one axis only: biases, norms and layer scales. The layers of a
+    model with `n` groups (patch embeddings and blocks from the first to the last, then the head)
+    learn at `layer_decay ** (n - 1 - group)` times the rate.
+
+    Args:
+        model: A built model.
+        steps: Updates of the whole run.
+        learning_rate: Rate after the warm-up.
+        warmup_steps: Updates over which the rate grows linearly.
+        warmup_learning_rate: Rate that the warm-up starts from.
+        final_learning_rate: Rate of the last update.
+        schedule: `"cosine"` or `"linear"`, the decay after the warm-up.
+        weight_decay: Decoupled weight decay, per unit of learning rate.
+        clip_norm: Largest norm of the gradient over all variables together.
+        ema_momentum: Momentum of the moving average of the weights, `None` for no average.
+        accumulate: Batches per update.
+        layer_decay: Factor between the rates of neighbouring groups, 1 for one rate.
+
+    Raises:
+        ValueError: For an unknown schedule, or `layer_decay` together with `accumulate`.
+    """
+    if schedule not in ("cosine", "linear"):
+        raise ValueError(
+            f"`schedule` must be 'cosine' or 'linear'. Received: `schedule={schedule!r}`"
+        )
+    if layer_decay != 1 and accumulate != 1:
+        raise ValueError(
+            "`layer_decay` clips each batch, so it can't be used with `accumulate`. "
+            f"Received: `layer_decay={layer_decay}`, `accumulate={accumulate}`"
+        )
+
+    def adamw(scale, clip_norm):
+        rates = dict(
+            peak=learning_rate * scale,
+            start=warmup_learning_rate * scale,
+            final=final_learning_rate * scale,
+        )
+        return keras.optimizers.AdamW(
+            WarmupDecay(**rates, steps=steps, warmup_steps=warmup_steps, schedule=schedule),
+            weight_decay=weight_decay,
+            global_clipnorm=clip_norm,
+            use_ema=ema_momentum is not None,
+            ema_momentum=ema_momentum or 0.99,
+            gradient_accumulation_steps=accumulate if accumulate > 1 else None,
+        )
+
+    vectors = [variable for variable in model.trainable_variables if len(variable.shape) < 2]
+    if layer_decay == 1:
+        optimizer = adamw(1.0, clip_norm)
+        optimizer.exclude_from_weight_decay(var_list=vectors)
+        return optimizer
+    groups = layer_groups(model)
+    depth = max(groups.values())
+    optimizers = [adamw(layer_decay ** (depth - group), None) for group in range(depth + 1)]
+    for optimizer in optimizers:
+        optimizer.exclude_from_weight_decay(var_list=vectors)
+    return _PerVariable(lambda variable: optimizers[groups[id(variable)]], clip_norm)
+
+
+def layer_groups(model: keras.Model) -> dict[int, int]:
+    """The group, counted from the input, of each trainable variable, by its `id`."""
+    groups, names = {}, []
+    for layer in model.layers:
+        match = re.match(r"(stage_\d+_)?(stem|block_\d+)", layer.name)
+        name = match.group() if match else "head"
+        if layer.trainable_variables and name not in names:
+            names.append(name)
+        groups.update((id(variable), name) for variable in layer.trainable_variables)
+    # A norm before the first block, or after the last one, belongs to the head.
+    names.sort(key=lambda name: name == "head")
+    return {variable: names.index(name) for variable, name in groups.items()}
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear growth from `start` to `peak`, then a cosine or a line down to `final`."""
+
+    def __init__(self, peak, start, final, steps, warmup_steps, schedule="cosine"):
+        self.config = dict(
+            peak=peak,
+            start=start,
+            final=final,
+            steps=steps,
+            warmup_steps=warmup_steps,
+            schedule=schedule,
+        )
+
+    def __call__(self, step):
+        c = self.config
+        step = ops.cast(step, "float32")
+        grown = ops.minimum(step / max(1, c["warmup_steps"]), 1.0)
+        decayed = (step - c["warmup_steps"]) / max(1, c["steps"] - c["warmup_steps"])
+        decayed = ops.clip(decayed, 0.0, 1.0)
+        if c["schedule"] == "cosine":
+            decayed = 0.5 - 0.5 * ops.cos(math.pi * decayed)
+        warm = c["start"] + (c["peak"] - c["start"]) * grown
+        down = c["peak"] + (c["final"] - c["peak"]) * decayed
+        return ops.where(step < c["warmup_steps"], warm, down)
+
+    def get_config(self):
+        return dict(self.config)
+
+
+class _PerVariable(keras.optimizers.MultiOptimizer):
+    """One optimizer per group of layers under one global clip of the gradient."""
+
+    def __init__(self, choose, clip_norm):
+        super().__init__(choose)
+        self.clip = clip_norm
+
+    def apply(self, grads, trainable_variables=None):
+        if self.clip is not None:
+            norm = ops.sqrt(sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in grads))
+            scale = ops.minimum(1.0, self.clip / (norm + 1e-6))
+            grads = [grad * ops.cast(scale, grad.dtype) for grad in grads]
+        super().apply(grads, trainable_variables)

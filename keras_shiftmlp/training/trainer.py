@@ -1,0 +1,281 @@
+"""`train` and `evaluate`: the one loop behind the recipes, the examples and the command line."""
+
+import csv
+import importlib.util
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_shiftmlp.macs import count_macs
+from keras_shiftmlp.models.image_model import ImageModel
+from keras_shiftmlp.training.batches import evaluation_batches, training_batches
+from keras_shiftmlp.training.callbacks import (
+    Progress,
+    Resume,
+    StopAtNonFinite,
+    save_weights,
+    write_json,
+)
+from keras_shiftmlp.training.images import Images
+from keras_shiftmlp.training.optimizers import build_optimizer
+from keras_shiftmlp.visualization import plot_curves
+
+
+def train(
+    model: keras.Model,
+    images: Images,
+    validation: Images | None = None,
+    *,
+    out: str | os.PathLike,
+    epochs: int,
+    batch_size: int,
+    learning_rate: float,
+    seed: int = 0,
+    warmup_epochs: float = 0,
+    warmup_steps: int | None = None,
+    warmup_learning_rate: float = 0.0,
+    final_learning_rate: float = 0.0,
+    schedule: str = "cosine",
+    weight_decay: float = 0.05,
+    clip_norm: float | None = None,
+    ema_momentum: float | None = None,
+    accumulate: int = 1,
+    layer_decay: float = 1.0,
+    label_smoothing: float = 0.0,
+    crop_fraction: float = 1.0,
+    jit_compile: bool | str = "auto",
+    shard: tuple[int, int] = (0, 1),
+    workers: int = 2,
+    tensorboard: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    verbose: int | str = 0,
+    **augmentation,
+) -> dict:
+    """Trains `model` on `images`; repeated after an interruption, it goes on where it was.
+
+    The weights of the moving average, where there is one, are what is evaluated and what the
+    model holds at the end. Everything lies in `out`: `settings.json` and `state/` until the end,
+    then `log.csv`, `card.json`, `curves.png` (with Matplotlib) and `model.weights.h5`, which a
+    finished run that is repeated gives back.
+
+    Args:
+        model: A model from pixels in `[0, 255]`, `(B, H, W, 3)`, to probabilities or logits
+            `(B, classes)`; stochastic depth and precision are its own.
+        images: What to train on.
+        validation: What to evaluate on after each epoch.
+        out: Folder of the run.
+        epochs: Passes over the images.
+        batch_size: Images per batch, over all processes.
+        learning_rate, schedule, weight_decay, clip_norm, ema_momentum, accumulate, layer_decay,
+            warmup_steps, warmup_learning_rate, final_learning_rate: See `build_optimizer`.
+        seed: Seed of order, augmentation and stochastic depth.
+        warmup_epochs: The warm-up in epochs, where `warmup_steps` does not give it in updates.
+        label_smoothing: Share of the label that is spread over all classes.
+        crop_fraction: Share of the resized shorter side that evaluation keeps; the model
+            remembers it, and the class names.
+        jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX and TensorFlow.
+        shard: `(index, count)`: the part of each batch that this process takes. All processes
+            read the state in `out`, the first alone writes.
+        workers: Threads that prepare batches.
+        tensorboard: Whether to write logs for TensorBoard to `out/tensorboard`.
+        callbacks: Further callbacks, called before those of the run.
+        verbose: As for `keras.Model.fit`.
+        **augmentation: See `training_batches`.
+
+    Returns:
+        The card: settings, parameters, history and times.
+
+    Raises:
+        ValueError: Where images and model do not fit together, or `out` holds a run of other
+            settings.
+        FloatingPointError: Where the loss is no longer finite; says where.
+    """
+    out = Path(out)
+    check_fit(model, images)
+    size = model.input_shape[1] or model.preprocessing.image_size
+    steps = len(images) // batch_size
+    if warmup_steps is None:
+        warmup_steps = round(warmup_epochs * steps / accumulate)
+    settings = dict(
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        warmup_learning_rate=warmup_learning_rate,
+        final_learning_rate=final_learning_rate,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        ema_momentum=ema_momentum,
+        accumulate=accumulate,
+        layer_decay=layer_decay,
+    )
+    if isinstance(model, ImageModel):
+        model.class_names = images.class_names
+        model.preprocessing.crop_fraction = crop_fraction
+    card = {
+        "model": model.name,
+        "parameters": model.count_params(),
+        "macs": count_macs(model),
+        "dtype": keras.config.dtype_policy().name,
+        "images": len(images),
+        "classes": list(images.class_names),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        **settings,
+        "label_smoothing": label_smoothing,
+        "crop_fraction": crop_fraction,
+        **augmentation,
+    }
+    card = json.loads(json.dumps(card))  # as it is read back: pairs are lists
+    writes = shard[0] == 0
+    claim(out, card, writes)
+    if (out / "card.json").exists():
+        model.load_weights(out / "model.weights.h5")
+        return json.loads((out / "card.json").read_text())
+    resume = Resume(out / "state", seed, writes)
+    batches = training_batches(
+        images,
+        size,
+        batch_size=batch_size,
+        seed=seed,
+        start=resume.epoch * steps,
+        stop=epochs * steps,
+        shard=shard,
+        workers=workers,
+        **augmentation,
+    )
+    if jit_compile == "auto":
+        jit_compile = keras.backend.backend() != "torch"  # torch compiles for minutes and is slower
+    model.compile(
+        optimizer=build_optimizer(model, epochs * steps // accumulate, **settings),
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=gives_logits(model), label_smoothing=label_smoothing
+        ),
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
+        jit_compile=jit_compile,
+    )
+    # Progress comes after the evaluation's swap and before the state is written.
+    callbacks = [*callbacks, StopAtNonFinite(), Progress(steps, batch_size), resume]
+    if ema_momentum is not None:
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights())
+    if tensorboard and writes:
+        callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard"))
+    if validation:
+        evaluation = evaluation_batches(
+            validation,
+            size,
+            batch_size=batch_size,
+            crop_fraction=crop_fraction,
+            passes=epochs,
+            shard=shard,
+            workers=workers,
+        )
+    if resume.epoch < epochs:
+        model.fit(
+            batches,
+            epochs=epochs,
+            initial_epoch=resume.epoch,
+            steps_per_epoch=steps,
+            validation_data=evaluation if validation else None,
+            validation_steps=math.ceil(len(validation) / batch_size) if validation else None,
+            callbacks=callbacks,
+            verbose=verbose,
+            shuffle=False,
+        )
+    card |= {
+        "backend": keras.backend.backend(),
+        "history": resume.history,
+        "seconds": sum(row["seconds"] for row in resume.history),
+        "finished": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    save_weights(model, out / "model.weights.h5", writes)
+    if writes:
+        with open(out / "log.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, list(resume.history[0]))
+            writer.writeheader()
+            writer.writerows(resume.history)
+        if importlib.util.find_spec("matplotlib"):
+            plot_curves({model.name: resume.history}, out / "curves.png")
+        write_json(out / "card.json", card)  # the last one: its presence says that all is there
+        shutil.rmtree(out / "state")
+    return card
+
+
+def evaluate(
+    model: keras.Model,
+    images: Images,
+    *,
+    batch_size: int = 256,
+    crop_fraction: float = 1.0,
+    workers: int = 2,
+) -> dict:
+    """Top-1, top-5 and cross-entropy of `model` on `images`, in one pass without augmentation.
+
+    Args:
+        model: A model from pixels `(B, H, W, 3)` to probabilities or logits `(B, classes)`.
+        images: What to evaluate on.
+        batch_size: Images per batch.
+        crop_fraction: Share of the resized shorter side that is kept.
+        workers: Threads that prepare batches.
+
+    Returns:
+        `{"images", "top1", "top5", "loss", "seconds"}`; `top1` and `top5` are shares.
+    """
+    check_fit(model, images)
+    size = model.input_shape[1] or model.preprocessing.image_size
+    started = time.perf_counter()
+    batches = evaluation_batches(
+        images, size, batch_size=batch_size, crop_fraction=crop_fraction, workers=workers
+    )
+    outputs = [keras.ops.convert_to_numpy(model.predict_on_batch(x)) for x, _, _ in batches]
+    scores = np.concatenate(outputs)[: len(images)].astype("float64")  # (N, classes)
+    if gives_logits(model):
+        scores = np.exp(scores - scores.max(1, keepdims=True))
+        scores /= scores.sum(1, keepdims=True)
+    of_label = np.take_along_axis(scores, images.labels[:, None], 1)  # (N,) -> (N, 1)
+    rank = (scores > of_label).sum(1)
+    return {
+        "images": len(images),
+        "top1": float((rank < 1).mean()),
+        "top5": float((rank < 5).mean()),
+        "loss": float(-np.log(np.maximum(of_label, 1e-7)).mean()),
+        "seconds": time.perf_counter() - started,
+    }
+
+
+def claim(out: Path, settings: dict, writes: bool) -> None:
+    """Notes the settings of the run in `out`; raises where a run of others is there."""
+    path = out / "settings.json"
+    found = json.loads(path.read_text()) if path.exists() else settings
+    if found != settings:
+        keys = [key for key in {**found, **settings} if found.get(key) != settings.get(key)]
+        there = {key: found.get(key) for key in keys}
+        asked = {key: settings.get(key) for key in keys}
+        raise ValueError(
+            f"`out` holds a run of other settings: {there} there, {asked} here. Repeat that "
+            f"run as it was, or take another folder. Received: `out={str(out)!r}`"
+        )
+    if writes:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, settings)
+
+
+def gives_logits(model: keras.Model) -> bool:
+    """Whether the classifier has no softmax."""
+    return model.layers[-1].activation is keras.activations.linear
+
+
+def check_fit(model: keras.Model, images: Images) -> None:
+    """Raises where the classes of the images are not as many as those of the model."""
+    if model.output_shape[-1] != len(images.class_names) or len(model.output_shape) != 2:
+        raise ValueError(
+            f"The model must have one output for each of the {len(images.class_names)} classes "
+            f"of the images. Received: a model of output shape {model.output_shape}"
+        )

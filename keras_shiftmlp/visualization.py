@@ -1,0 +1,111 @@
+"""Pictures of a run: curves, predictions and confusions. Needs Matplotlib."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike) -> None:
+    """Loss and accuracy by epoch.
+
+    Args:
+        histories: For each curve's name the rows of a card's `"history"`.
+        path: Where the PNG goes.
+    """
+    figure, axes = _subplots(1, 2, figsize=(11, 4))
+    for (name, rows), color in zip(histories.items(), _colors()):
+        epochs = [row["epoch"] for row in rows]
+        for axis, key in zip(axes, ("loss", "top1")):
+            if f"val_{key}" in rows[0]:
+                axis.plot(epochs, [row[f"val_{key}"] for row in rows], color=color, label=name)
+            style = dict(color=color, alpha=0.5, linestyle="--")
+            axis.plot(epochs, [row[key] for row in rows], **style)
+    for axis, title in zip(axes, ("cross-entropy", "top-1 accuracy")):
+        axis.set_xlabel("epoch")
+        axis.set_ylabel(title)
+        axis.grid(alpha=0.3)
+    axes[1].legend()
+    figure.suptitle("solid: validation, dashed: training (augmented images)", fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def plot_predictions(
+    images: Sequence[np.ndarray],
+    labels: Sequence[int],
+    scores: np.ndarray,
+    class_names: Sequence[str],
+    path: str | os.PathLike,
+    columns: int = 8,
+) -> None:
+    """A grid of images under their predicted and true classes.
+
+    Args:
+        images: Pixels `(H, W, 3)` of uint8.
+        labels: The true class of each.
+        scores: Probabilities `(N, classes)`.
+        class_names: One name per class.
+        path: Where the PNG goes.
+        columns: Images per row.
+    """
+    rows = -(-len(images) // columns)
+    figure, axes = _subplots(rows, columns, figsize=(1.6 * columns, 1.9 * rows))
+    for axis in np.atleast_1d(axes).flat:
+        axis.axis("off")
+    for axis, image, label, score in zip(np.atleast_1d(axes).flat, images, labels, scores):
+        best = int(np.argmax(score))
+        axis.imshow(image)
+        title = f"{class_names[best]} ({score[best]:.0%})"
+        title += "" if best == label else f"\ntrue: {class_names[label]}"
+        axis.set_title(title, color="tab:green" if best == label else "tab:red", fontsize=8)
+    figure.suptitle("Predicted class (red: wrong)")
+    figure.savefig(path, dpi=110)
+
+
+def plot_confusion(
+    labels: Sequence[int],
+    predicted: Sequence[int],
+    class_names: Sequence[str],
+    path: str | os.PathLike,
+) -> None:
+    """How many images of each class (rows) were taken for which class (columns).
+
+    Args:
+        labels: True classes.
+        predicted: Predicted classes.
+        class_names: One name per class.
+        path: Where the PNG goes.
+    """
+    counts = np.zeros([len(class_names)] * 2, int)
+    np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    side = 2.5 + 0.55 * len(class_names)
+    figure, axis = _subplots(1, 1, figsize=(side + 1, side))
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axis.set_yticks(range(len(class_names)), class_names)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    for row, column in np.ndindex(*counts.shape):
+        color = "white" if shares[row, column] > 0.5 else "black"
+        text = str(counts[row, column])
+        axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    accuracy = np.trace(counts) / max(1, counts.sum())
+    axis.set_title(f"{accuracy:.1%} of {counts.sum()} images right")
+    figure.savefig(path, dpi=110)
+
+
+def _subplots(rows, columns, figsize):
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("Pictures need Matplotlib: pip install matplotlib") from error
+    # A figure of its own draws without a display and leaves pyplot's state alone.
+    figure = Figure(figsize=figsize, layout="constrained")
+    return figure, figure.subplots(rows, columns)
+
+
+def _colors():
+    from matplotlib import colormaps
+
+    return list(colormaps["tab10"].colors)

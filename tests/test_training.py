@@ -1,0 +1,344 @@
+"""Images in, batches, optimizer, and runs that end alike whether or not they were killed."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from cases import BACKEND, TRAINS
+from PIL import Image
+
+import keras_shiftmlp
+from keras_shiftmlp import training
+from keras_shiftmlp.training.optimizers import WarmupDecay, layer_groups
+
+pytest.importorskip("grain")
+once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+
+
+def picture(seed, size=(20, 24)):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype("uint8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of five pictures each, in every mode that cameras and editors write."""
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index, mode in enumerate(("RGB", "L", "RGBA", "CMYK", "P")):
+            image = Image.fromarray(picture(index)).convert(mode)
+            suffix = "jpg" if mode == "CMYK" else "png"
+            image.save(tmp_path / "data" / name / f"{mode}.{suffix}")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def arrays():
+    """Bright pictures are class 1, dark ones class 0."""
+    labels = np.arange(24) % 2
+    pixels = np.stack([picture(i, (16, 16)) // 2 + 100 * labels[i] for i in range(24)])
+    return training.load_images((pixels.astype("uint8"), labels), ["dark", "bright"])
+
+
+@once
+def test_every_kind_of_file_becomes_rgb(folder):
+    images = training.load_images(folder)
+    assert images.class_names == ("cat", "dog") and len(images) == 10
+    assert images.labels.tolist() == [0] * 5 + [1] * 5
+    assert {images[i].mode for i in range(10)} == {"RGB"}
+    assert images.resized(8).source.shape == (10, 8, 8, 3)
+    turned = training.load_images(folder, ["dog", "cat"])
+    assert {path.split(os.sep)[-2] for path in turned.source[:5]} == {"dog"}
+
+
+@once
+def test_broken_files_are_counted_and_left_out(folder, caplog):
+    whole = (folder / "cat" / "CMYK.jpg").read_bytes()
+    (folder / "cat" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "dog" / "text.png").write_text("not a picture")
+    (folder / "dog" / "empty.jpg").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, logger="keras_shiftmlp"):
+        images = training.load_images(folder)
+    assert len(images) == 10 and len(images.skipped) == 3
+    assert "Left out 3 unreadable of 13 files" in caplog.text and "cut.jpg" in caplog.text
+    assert images.labels.tolist() == [0] * 5 + [1] * 5
+
+
+@once
+def test_broken_folders_are_refused(folder, caplog):
+    with pytest.raises(ValueError, match="one subfolder per class is needed"):
+        training.load_images(folder / "nowhere")
+    with pytest.raises(ValueError, match="Received: dog"):
+        training.load_images(folder, ["cat", "horse"])
+    (folder / "empty").mkdir()
+    with pytest.raises(ValueError, match="Class 'empty' has no image"):
+        training.load_images(folder)
+    (folder / "empty" / "bad.jpg").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"Class 'empty' .* has no readable image"):
+        training.load_images(folder)
+    with caplog.at_level(logging.WARNING, logger="keras_shiftmlp"):
+        (folder / "empty" / "bad.jpg").unlink()
+        (folder / "empty").rmdir()
+        training.load_images(folder, ["cat", "dog", "horse"])
+    assert "No image of 1 of the classes: horse" in caplog.text
+
+
+@once
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 2], "labels from 0 to 2"), ([-1, 0], "labels from -1"), ([0.0, 1.0], "one integer")],
+)
+def test_bad_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        training.load_images((np.zeros((2, 8, 8, 3), "uint8"), labels), ["a", "b"])
+
+
+@once
+def test_bad_arrays_are_refused():
+    with pytest.raises(ValueError, match=r"uint8 pixels. Received: float64"):
+        training.load_images((np.zeros((2, 8, 8, 3)), [0, 1]))
+    with pytest.raises(ValueError, match="There is no image"):
+        training.load_images((np.zeros((0, 8, 8, 3), "uint8"), np.zeros(0, int)), ["a"])
+
+
+@once
+def test_a_split_keeps_the_shares_and_loses_nothing():
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    pixels = np.arange(100, dtype="uint8")[:, None, None, None] * np.ones((1, 2, 2, 3), "uint8")
+    images = training.load_images((pixels, labels))
+    kept, held = images.split(20, seed=3)
+    assert np.bincount(held.labels).tolist() == [10, 6, 4]
+    numbers = np.concatenate([kept.source[:, 0, 0, 0], held.source[:, 0, 0, 0]])
+    assert sorted(numbers.tolist()) == list(range(100))
+    again = images.split(0.2, seed=3)[1]
+    np.testing.assert_array_equal(again.source, held.source)
+    with pytest.raises(ValueError, match="held_out=100"):
+        images.split(100)
+
+
+AUGMENTATION = dict(crop_padding=2, cutmix=1.0, mixup=0.2, erase=0.5)
+
+
+def batches(images, **kwargs):
+    defaults = dict(batch_size=8, seed=1, **AUGMENTATION)
+    return list(training.training_batches(images, 16, **{**defaults, **kwargs}))
+
+
+@trains
+def test_a_batch_depends_on_its_number_alone(arrays):
+    whole = batches(arrays, stop=7)
+    for (x, y), (x_again, y_again) in zip(whole[4:], batches(arrays, start=4, stop=7, workers=3)):
+        np.testing.assert_array_equal(x, x_again)
+        np.testing.assert_array_equal(y, y_again)
+    assert np.abs(whole[0][0] - whole[3][0]).max() > 1  # another epoch, another draw
+    for x, y in whole:
+        assert x.shape == (8, 16, 16, 3) and x.dtype == np.float32
+        assert x.min() >= 0 and x.max() <= 255
+        np.testing.assert_allclose(y.sum(1), 1, atol=1e-6)
+
+
+@trains
+def test_shards_are_parts_of_one_batch(arrays):
+    only_crops = dict(flip=False, cutmix=0, mixup=0, erase=0, stop=2)
+    whole = batches(arrays, **only_crops)
+    parts = [batches(arrays, shard=(index, 2), **only_crops) for index in range(2)]
+    for (x, y), *halves in zip(whole, *parts):
+        np.testing.assert_array_equal(np.concatenate([half[0] for half in halves]), x)
+        np.testing.assert_array_equal(np.concatenate([half[1] for half in halves]), y)
+
+
+@once
+def test_an_epoch_sees_every_image_once(arrays):
+    plain = dict(flip=False, cutmix=0, mixup=0, erase=0, crop_padding=0, stop=3)
+    seen = np.concatenate([x for x, _ in batches(arrays, **plain)])
+    by_sum = lambda x: np.sort(x.reshape(len(x), -1).astype("int64").sum(1))  # noqa: E731
+    np.testing.assert_array_equal(by_sum(seen), by_sum(arrays.source))
+
+
+@once
+def test_random_resized_crops_stay_inside():
+    pixels = np.full((4, 40, 30, 3), 77, "uint8")
+    images = training.load_images((pixels, [0, 1, 0, 1]))
+    for x, _ in batches(images, batch_size=4, stop=3, crop_scale=(0.08, 1.0), flip=False,
+                        cutmix=0, mixup=0, erase=0):  # fmt: skip
+        np.testing.assert_array_equal(x, 77)  # padding would show as another value
+
+
+@once
+def test_evaluation_batches_have_one_shape(arrays):
+    found = list(training.evaluation_batches(arrays, 16, batch_size=10))
+    assert [x.shape[0] for x, _, _ in found] == [10, 10, 10]
+    weights = np.concatenate([w for _, _, w in found])
+    assert weights.sum() == 24 and weights[24:].sum() == 0
+    pixels = np.concatenate([x for x, _, _ in found])[:24]
+    np.testing.assert_array_equal(pixels, arrays.source)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear"])
+def test_the_rate_grows_and_falls(schedule):
+    rate = WarmupDecay(1.0, 0.1, 0.01, steps=110, warmup_steps=10, schedule=schedule)
+    values = [float(rate(step)) for step in (0, 5, 10, 60, 110, 200)]
+    np.testing.assert_allclose(values, [0.1, 0.55, 1.0, 0.505, 0.01, 0.01], rtol=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(rate))
+    assert float(again(60)) == values[3]
+
+
+def test_groups_run_from_the_stem_to_the_head(case):
+    model = case.build()
+    groups = layer_groups(model)
+    assert set(groups) == {id(variable) for variable in model.trainable_variables}
+    order = [groups[id(v)] for v in model.trainable_variables if "block" in v.path]
+    assert order == sorted(order)
+    head = groups[id(model.get_layer("predictions").kernel)]
+    assert head == max(groups.values()) and min(groups.values()) == 0
+
+
+SETTINGS = dict(learning_rate=1e-2, weight_decay=0.5)
+
+
+@trains
+@pytest.mark.parametrize("layer_decay", [1.0, 0.5])
+def test_vectors_do_not_decay_and_rates_fall_with_depth(case, layer_decay):
+    """With gradients of zero AdamW leaves nothing but its decay, `rate * weight_decay`."""
+    model = case.build()
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.ones_like(variable))
+    optimizer = training.build_optimizer(model, 100, layer_decay=layer_decay, **SETTINGS)
+    zeros = [keras.ops.zeros_like(variable) for variable in model.trainable_variables]
+    optimizer.apply(zeros, model.trainable_variables)
+    groups = layer_groups(model)
+    for variable in model.trainable_variables:
+        rate = 1e-2 * layer_decay ** (max(groups.values()) - groups[id(variable)])
+        expected = 1.0 if len(variable.shape) < 2 else 1 - 0.5 * rate
+        values = keras.ops.convert_to_numpy(variable)
+        np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=variable.path)
+
+
+@trains
+def test_the_clip_is_over_all_variables_with_layer_decay():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="block_0"),
+                              keras.layers.Dense(1, name="head")])  # fmt: skip
+    seen = []
+    optimizer = training.build_optimizer(model, 9, layer_decay=0.5, clip_norm=1.0, **SETTINGS)
+    optimizer.build(model.trainable_variables)
+    for inner in optimizer.optimizers:
+        inner.apply = lambda grads, variables: seen.extend(grads)
+    grads = [keras.ops.full(v.shape, 3.0) for v in model.trainable_variables]
+    optimizer.apply(grads, model.trainable_variables)
+    norm = np.sqrt(sum(float(keras.ops.sum(grad * grad)) for grad in seen))
+    np.testing.assert_allclose(norm, 1.0, rtol=1e-4)
+
+
+def test_bad_settings_are_refused(case):
+    model = case.build()
+    with pytest.raises(ValueError, match="schedule='step'"):
+        training.build_optimizer(model, 10, learning_rate=1e-3, schedule="step")
+    with pytest.raises(ValueError, match="accumulate=2"):
+        training.build_optimizer(model, 10, learning_rate=1e-3, layer_decay=0.5, accumulate=2)
+    with pytest.raises(ValueError, match="recipe='resnet'"):
+        training.recipe("resnet")
+
+
+def tiny(**kwargs):
+    return keras_shiftmlp.S2MLPv2(
+        patch_sizes=(4, 2), dims=(8, 16), depths=(1, 1), input_shape=(16, 16, 3), classes=2,
+        drop_path_rate=0.2, **kwargs,
+    )  # fmt: skip
+
+
+RECIPE = training.recipe("cifar10_nano", epochs=3, batch_size=8, ema_momentum=0.5, cutmix=1.0)
+
+
+@trains
+@pytest.mark.parametrize("changes", [{}, dict(layer_decay=0.7), dict(accumulate=3, epochs=6)])
+def test_training_learns_and_writes_its_card(arrays, tmp_path, changes):
+    model = tiny()
+    recipe = {**RECIPE, "epochs": 5, "learning_rate": 1e-2, "cutmix": 0.0, **changes}
+    card = training.train(model, arrays, arrays, out=tmp_path, **recipe)
+    assert card["history"][-1]["val_top1"] == 1.0
+    result = training.evaluate(model, arrays, batch_size=10)
+    assert result["top1"] == 1.0 and result["images"] == 24
+    # The weights of the moving average are what was evaluated and what is kept.
+    np.testing.assert_allclose(result["loss"], plain_loss(model, arrays), rtol=1e-4)
+    assert model.class_names == ("dark", "bright") and model.preprocessing.crop_fraction == 1.0
+    fresh = tiny()
+    fresh.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(fresh.get_weights()[0], model.get_weights()[0])
+    lines = (tmp_path / "log.csv").read_text().splitlines()
+    assert len(lines) == recipe["epochs"] + 1 and lines[0].startswith("epoch,")
+    assert (tmp_path / "curves.png").exists() and not (tmp_path / "state").exists()
+    assert json.loads((tmp_path / "card.json").read_text()) == card
+    # The same command again gives back what is there; another run does not get this folder.
+    again = tiny()
+    assert training.train(again, arrays, arrays, out=tmp_path, **recipe) == card
+    np.testing.assert_array_equal(again.get_weights()[0], model.get_weights()[0])
+    with pytest.raises(ValueError, match=r"'seed': 0} there, {'seed': 3} here"):
+        training.train(tiny(), arrays, arrays, out=tmp_path, seed=3, **recipe)
+
+
+def plain_loss(model, images):
+    scores = model.predict(images.source.astype("float32"), verbose=0)
+    return -np.log(scores[np.arange(len(images)), images.labels]).mean()
+
+
+@trains
+def test_a_loss_that_is_no_number_stops_the_run(arrays, tmp_path):
+    model = tiny()
+    kernel = model.get_layer("predictions").kernel
+    kernel.assign(keras.ops.full(kernel.shape, float("nan")))
+    with pytest.raises(
+        FloatingPointError, match=r"epoch 1, batch 1 .*first is stage_0_stem/kernel"
+    ):
+        training.train(model, arrays, out=tmp_path, **RECIPE)
+
+
+@trains
+def test_images_and_model_must_fit(arrays, tmp_path):
+    model = keras_shiftmlp.S2MLPv2(
+        patch_sizes=(4,), dims=(8,), depths=(1,), input_shape=(16, 16, 3), classes=3
+    )
+    with pytest.raises(ValueError, match="each of the 2 classes"):
+        training.train(model, arrays, out=tmp_path, **RECIPE)
+    assert not list(tmp_path.iterdir())
+
+
+RUN = """
+import sys, numpy as np
+sys.path.insert(0, sys.argv[2])
+import keras, test_training as t
+labels = np.arange(24) % 2
+pixels = np.stack([t.picture(i, (16, 16)) // 2 + 100 * labels[i] for i in range(24)])
+images = t.training.load_images((pixels.astype("uint8"), labels), ["dark", "bright"])
+keras.utils.set_random_seed(5)
+t.training.train(t.tiny(), images, images, out=sys.argv[1], seed=5, **t.RECIPE)
+"""
+
+
+@trains
+def test_a_killed_run_ends_like_an_unbroken_one(tmp_path):
+    here = os.path.dirname(__file__)
+
+    def start(name):
+        return subprocess.Popen([sys.executable, "-c", RUN, tmp_path / name, here])
+
+    assert start("whole").wait() == 0
+    broken = start("broken")
+    while not list((tmp_path / "broken" / "state").glob("epoch_*")):
+        assert broken.poll() is None
+        time.sleep(0.002)
+    broken.send_signal(signal.SIGKILL)
+    broken.wait()
+    assert not (tmp_path / "broken" / "card.json").exists()
+    assert start("broken").wait() == 0
+    whole, resumed = tiny(), tiny()
+    whole.load_weights(tmp_path / "whole" / "model.weights.h5")
+    resumed.load_weights(tmp_path / "broken" / "model.weights.h5")
+    for one, other in zip(whole.get_weights(), resumed.get_weights()):
+        np.testing.assert_array_equal(one, other)
