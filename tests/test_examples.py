@@ -1,0 +1,48 @@
+"""The training examples, as their users start them."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from cases import BACKEND, HERE
+from PIL import Image
+
+pytest.importorskip("grain")
+pytestmark = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+EXAMPLES = HERE.parent / "examples"
+
+
+def smoke(name, out, *arguments):
+    command = [sys.executable, EXAMPLES / name, "--smoke", "--out", out, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def check_picture(path):
+    with Image.open(path) as picture:
+        assert min(picture.size) > 300 and len(picture.convert("L").getcolors()) > 20
+
+
+def test_training_from_scratch(tmp_path):
+    printed = smoke("train_cifar10.py", tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert f"test accuracy {card['test']['top1']:.2%}" in printed
+    assert card["test"]["top1"] > 0.3 and len(card["history"]) == card["epochs"]
+    check_picture(tmp_path / "curves.png")
+    check_picture(tmp_path / "predictions.png")
+    # The same command again only evaluates: the run is over.
+    before = os.path.getmtime(tmp_path / "log.csv")
+    assert "test accuracy" in smoke("train_cifar10.py", tmp_path)
+    again = json.loads((tmp_path / "card.json").read_text())
+    assert again["history"] == card["history"] and os.path.getmtime(tmp_path / "log.csv") >= before
+
+
+@pytest.mark.parametrize("arguments", [[], ["--lora", "4"]])
+def test_fine_tuning(tmp_path, arguments):
+    printed = smoke("transfer_learning.py", tmp_path, *arguments)
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert report["top1"]["fine-tuned"][0] > 0.3
+    assert "fine-tuned: top-1" in printed
+    for name in ("curves.png", "confusion.png", "predictions.png"):
+        check_picture(tmp_path / name)
