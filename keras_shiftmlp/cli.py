@@ -53,11 +53,12 @@ def measure(pattern: str = "*") -> list[dict]:
     published = json.loads(resources.files("keras_shiftmlp").joinpath("published.json").read_text())
     rows = []
     for name in list_models(pattern):
-        model = get_model(name, weights=None)
+        model = get_model(name, weights=None, classes=published[name].get("classes", 1000))
         rows.append(
             {
                 "model": name,
                 "input": model.input_shape[1],
+                "classes": model.output_shape[-1],
                 "params": model.count_params(),
                 "macs": count_macs(model),
                 **published[name],
@@ -70,13 +71,15 @@ def measure(pattern: str = "*") -> list[dict]:
 
 def markdown_table(rows: list[dict]) -> str:
     """The rows of `measure` as a Markdown table."""
-    head = ["model", "input", "parameters", "paper", "GMACs", "paper", "paper's ImageNet top-1"]
-    lines = [head, ["---", *["---:"] * 5, "---"]]
+    head = ["model", "input", "classes", "parameters", "paper", "GMACs", "paper"]
+    head.append("paper's ImageNet top-1")
+    lines = [head, ["---", *["---:"] * 6, "---"]]
     for row in rows:
         lines.append(
             [
                 f"`{row['model']}`",
                 f"{row['input']}",
+                f"{row['classes']}",
                 f"{row['params']:,}",
                 row["paper_params"],
                 f"{row['macs'] / 1e9:.3f}",

@@ -243,7 +243,8 @@ def test_published_signature(name):
         "classifier_activation", "include_preprocessing", "name", "drop_path_rate",
         "dropout_rate", "dtype", "preprocessing",
     ]  # fmt: skip
-    assert parameters["weights"].default == "imagenet"
+    expected = "cifar10" if name.endswith("Nano") else "imagenet"
+    assert parameters["weights"].default == expected
     assert parameters["drop_path_rate"].kind is inspect.Parameter.KEYWORD_ONLY
     assert function.__name__ == name and "Args:" in function.__doc__
     if not keras_shiftmlp.list_weights(name):

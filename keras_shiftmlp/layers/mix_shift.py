@@ -83,8 +83,12 @@ class MixShift(keras.layers.Layer):
         rng = np.random.default_rng(random.getrandbits(64))
         for group, (k, size) in enumerate(zip(self.kernel_sizes, self.group_sizes)):
             for weight, shape in (("kernel", (k, k, size, 1)), ("bias", (size,))):
-                initializer = start(lambda shape, dtype, k=k: rng.uniform(-1 / k, 1 / k, shape))
-                weights.append(self.add_weight(shape, initializer, name=f"{name}_{group}_{weight}"))
+
+                def uniform(shape, dtype, limit=1 / k):
+                    return ops.convert_to_tensor(rng.uniform(-limit, limit, shape), dtype)
+
+                name_of_group = f"{name}_{group}_{weight}"
+                weights.append(self.add_weight(shape, start(uniform), name=name_of_group))
         return list(zip(weights[::2], weights[1::2]))  # one (kernel, bias) per group
 
     def call(self, inputs):

@@ -27,7 +27,7 @@ CONFIGS = {
     "Medium/7": dict(patch_sizes=(7, 2), dims=(256, 512), depths=(7, 17)),
     "Small/14": dict(patch_sizes=(14,), dims=(384,), depths=(18,)),
     # Ours, for images of 32 x 32: maps of 16 and 8 positions a side.
-    "Nano": dict(patch_sizes=(2, 2), dims=(64, 128), depths=(2, 4)),
+    "Nano": dict(patch_sizes=(2, 2), dims=(64, 128), depths=(2, 6)),
 }
 
 
