@@ -47,7 +47,7 @@ if args.smoke:
     pixels = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
     images, test = training.load_images((pixels, digits.target)).split(300, args.seed)
     images, test = images.resized(32), test.resized(32)
-    recipe.update(epochs=4, batch_size=64, ema_momentum=0.9, flip=False)
+    recipe.update(epochs=4, batch_size=32, learning_rate=2e-3, ema_momentum=0.9, flip=False)
     args.hold_out = 300
 elif args.data and args.test:
     images = training.load_images(args.data)

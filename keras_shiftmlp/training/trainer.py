@@ -122,7 +122,7 @@ def train(
         "model": model.name,
         "parameters": model.count_params(),
         "macs": count_macs(model),
-        "dtype": keras.config.dtype_policy().name,
+        "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
         "images": len(images),
         "classes": list(images.class_names),
         "epochs": epochs,
