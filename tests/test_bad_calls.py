@@ -45,6 +45,7 @@ def nothing_is_built(monkeypatch):
         (dict(depths=(1, 0)), "`depths="),
         (dict(mlp_ratio=0), "`mlp_ratio=0`"),
         (dict(split_attention_ratio=-1), "`split_attention_ratio=-1`"),
+        (dict(split_attention_pooling="max"), "`pooling='max'`"),
     ],
 )
 def test_s2_mlp_v2(kwargs, message):

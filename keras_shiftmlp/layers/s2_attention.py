@@ -58,6 +58,7 @@ class S2Attention(keras.layers.Layer):
                 "`split_attention_ratio` must be positive. "
                 f"Received: `split_attention_ratio={split_attention_ratio!r}`"
             )
+        SplitAttention(1, pooling)  # which knows the choices
         self.split_attention_ratio = split_attention_ratio
         self.pooling = pooling
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
