@@ -55,9 +55,9 @@ def _jax(kind, coordinator, processes, process_id):
     mesh = keras.distribution.DeviceMesh((1, len(devices)), ("batch", "model"), devices)
     layouts = keras.distribution.LayoutMap(mesh)
     # The hidden layer of each channel MLP is split; what comes out of it is summed over devices.
-    layouts["channel_fc1/kernel"] = (None, "model")
-    layouts["channel_fc1/bias"] = ("model",)
-    layouts["channel_fc2/kernel"] = ("model", None)
+    layouts[".*channel_fc1/kernel"] = (None, "model")
+    layouts[".*channel_fc1/bias"] = ("model",)
+    layouts[".*channel_fc2/kernel"] = ("model", None)
     return keras.distribution.ModelParallel(layout_map=layouts).scope(), {}
 
 

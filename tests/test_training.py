@@ -209,9 +209,9 @@ def test_vectors_do_not_decay_and_rates_fall_with_depth(case, layer_decay):
     """With gradients of zero AdamW leaves nothing but its decay, `rate * weight_decay`."""
     model = case.build()
     for variable in model.trainable_variables:
-        variable.assign(keras.ops.ones_like(variable))
+        variable.assign(keras.ops.ones(variable.shape))
     optimizer = training.build_optimizer(model, 100, layer_decay=layer_decay, **SETTINGS)
-    zeros = [keras.ops.zeros_like(variable) for variable in model.trainable_variables]
+    zeros = [keras.ops.zeros(variable.shape) for variable in model.trainable_variables]
     optimizer.apply(zeros, model.trainable_variables)
     groups = layer_groups(model)
     for variable in model.trainable_variables:
