@@ -1,4 +1,4 @@
-"""The main job from top to bottom: fine-tune an MS-MLP on images, save it, use it elsewhere.
+"""The main job from top to bottom: fine-tune an S2-MLPv2 on images, save it, use it elsewhere.
 
     python examples/quickstart.py                    # scanned digits that ship in scikit-learn
     python examples/quickstart.py --data my_photos   # a folder with one subfolder per class
@@ -94,7 +94,7 @@ train = train.map(lambda images, labels: (augment(images, training=True), labels
 # Model: the checkpoint trained on CIFAR-10 that comes with the package, under a fresh head. The
 # network takes images of any size.
 
-model = keras_shiftmlp.MSMLPNano(
+model = keras_shiftmlp.S2MLPv2Nano(
     weights="cifar10",
     input_shape=(size, size, 3),
     classes=len(class_names),

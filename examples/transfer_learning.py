@@ -23,7 +23,7 @@ from keras_shiftmlp import training, visualization
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", help="folder with one subfolder per class, or tfds:<name>/<split>")
-parser.add_argument("--model", default="MSMLPNano")
+parser.add_argument("--model", default="S2MLPv2Nano")
 parser.add_argument("--weights", default="cifar10", help="tag or file to start from")
 parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
 parser.add_argument("--epochs", type=int, default=10)

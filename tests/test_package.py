@@ -68,6 +68,12 @@ def test_readme_and_docs_tables_are_the_measured_ones():
     assert [row["model"] for row in rows] == keras_shiftmlp.list_models()
 
 
+def test_results_table_is_that_of_the_shipped_manifest():
+    command = [sys.executable, ROOT / "weights" / "results.py"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed in (ROOT / "docs" / "nano.md").read_text()
+
+
 def test_models_command_measures(capsys, tmp_path):
     cli.main(["models", "S2MLPv2Small", "--json", str(tmp_path / "rows.json")])
     [row] = json.loads((tmp_path / "rows.json").read_text())

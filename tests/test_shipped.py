@@ -1,0 +1,60 @@
+"""The checkpoints that come with the package, on real pictures."""
+
+import io
+import json
+import tarfile
+
+import keras
+import numpy as np
+import pytest
+from cases import BACKEND, HERE, TRAINS
+from PIL import Image
+
+import keras_shiftmlp
+from keras_shiftmlp.checkpoints.manifest import SHIPPED
+
+PICTURES = HERE.parents[1] / "shared" / "data" / "cifar10.tar.xz"
+ENTRIES = json.loads((SHIPPED / "manifest.json").read_text())
+pytestmark = pytest.mark.skipif(not TRAINS, reason=f"slow on {BACKEND}")
+each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["model"])
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """The first 60 test pictures of each class of CIFAR-10, and their classes' names."""
+    if not PICTURES.exists():
+        pytest.skip("CIFAR-10 is not here")
+    found = {}
+    with tarfile.open(PICTURES) as archive:
+        for member in archive:
+            _, split, *rest = member.name.split("/")
+            if split == "test" and len(rest) == 2 and len(found.setdefault(rest[0], [])) < 60:
+                picture = Image.open(io.BytesIO(archive.extractfile(member).read()))
+                found[rest[0]].append(np.asarray(picture.convert("RGB")))
+            if split == "train":
+                break
+    return found
+
+
+@each
+def test_accuracy_is_near_what_is_said(entry, pictures):
+    model = keras_shiftmlp.get_model(entry["model"])
+    right = []
+    for name, images in pictures.items():
+        scores = model.predict(np.stack(images), verbose=0)
+        right.append(scores.argmax(1) == model.class_names.index(name))
+    # 600 of 10,000: a standard deviation of 1.8 points.
+    assert 100 * np.mean(right) == pytest.approx(entry["top1"], abs=5)
+
+
+@each
+def test_entry_is_that_of_the_file(entry):
+    model = keras_shiftmlp.get_model(entry["model"], weights=entry["tag"])
+    assert model.count_params() == entry["params"] == entry["training"]["parameters"]
+    assert model.class_names == tuple(entry["class_names"]) and len(model.class_names) == 10
+    assert (SHIPPED / entry["file"]).stat().st_size == entry["size"]
+    other = keras_shiftmlp.get_model(entry["model"], classes=3, input_shape=(32, 32, 3))
+    kept = [layer.name for layer in model.layers if layer.weights and layer.name != "predictions"]
+    for name in kept:
+        for one, two in zip(model.get_layer(name).weights, other.get_layer(name).weights):
+            np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (one, two)))
