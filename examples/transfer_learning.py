@@ -28,6 +28,7 @@ parser.add_argument("--weights", default="cifar10", help="tag or file to start f
 parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
 parser.add_argument("--epochs", type=int, default=10)
 parser.add_argument("--head-epochs", type=int, default=2, help="of these, with the body frozen")
+parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--lora", type=int, metavar="RANK", help="train low-rank updates instead")
 parser.add_argument("--compare", action="store_true", help="train from scratch as well")
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -48,7 +49,7 @@ if args.smoke:
     # (N, 8, 8) grey levels of 0..16 -> (N, 8, 8, 3) pixels of 0..255
     pixels = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
     images = training.load_images((pixels, digits.target)).split(600)[1]
-    args.size, args.epochs, args.head_epochs = 32, 4, 1
+    args.size, args.epochs, args.head_epochs, args.batch_size = 32, 4, 1, 16
 elif args.data:
     images = training.load_images(args.data)
 else:
@@ -73,7 +74,8 @@ def build(weights, seed):
 
 
 def run(model, name, seed, **changes):
-    settings = training.recipe("finetune", crop_scale=None, crop_padding=args.size // 8, **changes)
+    changes |= dict(crop_scale=None, crop_padding=args.size // 8, batch_size=args.batch_size)
+    settings = training.recipe("finetune", **changes)
     folder = args.out / f"{name}_seed{seed}"
     return training.train(model, images, test, out=folder, seed=seed, **settings)["history"]
 

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -306,37 +305,47 @@ def test_images_and_model_must_fit(arrays, tmp_path):
     )
     with pytest.raises(ValueError, match="each of the 2 classes"):
         training.train(model, arrays, out=tmp_path, **RECIPE)
+    with pytest.raises(ValueError, match="one update of 24 images.*`batch_size=25`"):
+        training.train(tiny(), arrays, out=tmp_path, **{**RECIPE, "batch_size": 25})
     assert not list(tmp_path.iterdir())
 
 
 RUN = """
-import sys, numpy as np
+import os, signal, sys, numpy as np
 sys.path.insert(0, sys.argv[2])
 import keras, test_training as t
+
+class Kill(keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == (1, 1):
+            os.kill(os.getpid(), signal.SIGKILL)
+
 labels = np.arange(24) % 2
 pixels = np.stack([t.picture(i, (16, 16)) // 2 + 100 * labels[i] for i in range(24)])
 images = t.training.load_images((pixels.astype("uint8"), labels), ["dark", "bright"])
 keras.utils.set_random_seed(5)
-t.training.train(t.tiny(), images, images, out=sys.argv[1], seed=5, **t.RECIPE)
+callbacks = [Kill()] if sys.argv[3:] == ["kill"] else []
+t.training.train(
+    t.tiny(), images, images, out=sys.argv[1], seed=5, callbacks=callbacks, **t.RECIPE
+)
 """
 
 
 @trains
 def test_a_killed_run_ends_like_an_unbroken_one(tmp_path):
-    here = os.path.dirname(__file__)
+    def run(name, *arguments):
+        here = os.path.dirname(__file__)
+        command = [sys.executable, "-c", RUN, tmp_path / name, here, *arguments]
+        return subprocess.run(command).returncode
 
-    def start(name):
-        return subprocess.Popen([sys.executable, "-c", RUN, tmp_path / name, here])
-
-    assert start("whole").wait() == 0
-    broken = start("broken")
-    while not list((tmp_path / "broken" / "state").glob("epoch_*")):
-        assert broken.poll() is None
-        time.sleep(0.002)
-    broken.send_signal(signal.SIGKILL)
-    broken.wait()
+    assert run("whole") == 0
+    assert run("broken", "kill") == -signal.SIGKILL
+    assert list((tmp_path / "broken" / "state").glob("epoch_00001*"))
     assert not (tmp_path / "broken" / "card.json").exists()
-    assert start("broken").wait() == 0
+    assert run("broken") == 0
     whole, resumed = tiny(), tiny()
     whole.load_weights(tmp_path / "whole" / "model.weights.h5")
     resumed.load_weights(tmp_path / "broken" / "model.weights.h5")

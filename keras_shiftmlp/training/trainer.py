@@ -61,7 +61,8 @@ def train(
     """Trains `model` on `images`; repeated after an interruption, it goes on where it was.
 
     The weights of the moving average, where there is one, are what is evaluated and what the
-    model holds at the end. Everything lies in `out`: `settings.json` and `state/` until the end,
+    model holds at the end; in a short run its momentum is lowered so that it spans at most a
+    tenth of the updates (the card has the number). Everything lies in `out`: `settings.json` and `state/` until the end,
     then `log.csv`, `card.json`, `curves.png` (with Matplotlib) and `model.weights.h5`, which a
     finished run that is repeated gives back.
 
@@ -93,16 +94,26 @@ def train(
         The card: settings, parameters, history and times.
 
     Raises:
-        ValueError: Where images and model do not fit together, or `out` holds a run of other
-            settings.
+        ValueError: Where images and model do not fit together, a batch is larger than all the
+            images, or `out` holds a run of other settings.
         FloatingPointError: Where the loss is no longer finite; says where.
     """
     out = Path(out)
     check_fit(model, images)
     size = model.input_shape[1] or model.preprocessing.image_size
     steps = len(images) // batch_size
+    if not 0 < steps * epochs >= accumulate:
+        raise ValueError(
+            f"`batch_size`, `epochs` and `accumulate` must leave one update of {len(images)} "
+            f"images. Received: `batch_size={batch_size}`, `epochs={epochs}`, "
+            f"`accumulate={accumulate}`"
+        )
+    updates = epochs * steps // accumulate
     if warmup_steps is None:
         warmup_steps = round(warmup_epochs * steps / accumulate)
+    if ema_momentum is not None:
+        # An average over more than a tenth of the run would still hold the weights of its start.
+        ema_momentum = min(ema_momentum, max(0.0, 1 - 10 / updates))
     settings = dict(
         learning_rate=learning_rate,
         warmup_steps=warmup_steps,
@@ -154,7 +165,7 @@ def train(
     if jit_compile == "auto":
         jit_compile = keras.backend.backend() != "torch"  # torch compiles for minutes and is slower
     model.compile(
-        optimizer=build_optimizer(model, epochs * steps // accumulate, **settings),
+        optimizer=build_optimizer(model, updates, **settings),
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=gives_logits(model), label_smoothing=label_smoothing
         ),
