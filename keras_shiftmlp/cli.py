@@ -122,6 +122,7 @@ def _add_training(commands):
     train.add_argument("--image-size", type=int, help="side in pixels, the model's own by default")
     train.add_argument("--dtype", help="such as mixed_bfloat16")
     train.add_argument("--remat", action="store_true", help="recompute activations: less memory")
+    train.add_argument("--tensorboard", action="store_true", help="logs for it in OUT/tensorboard")
     train.add_argument("--seed", type=int, default=0)
     train.add_argument("--out", required=True, help="folder of the run")
     train.set_defaults(run=_train)
@@ -163,7 +164,13 @@ def _train(options):
             dtype=options.dtype,
         )
         card = training.train(
-            model, images, validation, out=options.out, seed=options.seed, **recipe
+            model,
+            images,
+            validation,
+            out=options.out,
+            seed=options.seed,
+            tensorboard=options.tensorboard,
+            **recipe,
         )
     model.save(os.path.join(options.out, "model.keras"))
     return json.dumps(card["history"][-1])

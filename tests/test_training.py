@@ -14,7 +14,7 @@ from cases import BACKEND, TRAINS
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp import training
+from keras_shiftmlp import cli, training
 from keras_shiftmlp.training.optimizers import WarmupDecay, layer_groups
 
 pytest.importorskip("grain")
@@ -260,7 +260,8 @@ RECIPE = training.recipe("cifar10_nano", epochs=3, batch_size=8, ema_momentum=0.
 def test_training_learns_and_writes_its_card(arrays, tmp_path, changes):
     model = tiny()
     recipe = {**RECIPE, "epochs": 5, "learning_rate": 1e-2, "cutmix": 0.0, **changes}
-    card = training.train(model, arrays, arrays, out=tmp_path, **recipe)
+    logs = BACKEND == "tensorflow"
+    card = training.train(model, arrays, arrays, out=tmp_path, tensorboard=logs, **recipe)
     assert card["history"][-1]["val_top1"] == 1.0
     result = training.evaluate(model, arrays, batch_size=10)
     assert result["top1"] == 1.0 and result["images"] == 24
@@ -270,10 +271,15 @@ def test_training_learns_and_writes_its_card(arrays, tmp_path, changes):
     fresh = tiny()
     fresh.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(fresh.get_weights()[0], model.get_weights()[0])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert len(lines) == recipe["epochs"] + 1 and lines[0].startswith("epoch,")
     assert (tmp_path / "curves.png").exists() and not (tmp_path / "state").exists()
     assert json.loads((tmp_path / "card.json").read_text()) == card
+    events = tmp_path.glob("tensorboard/validation/events*")
+    assert sum(path.stat().st_size > 0 for path in events) == logs
     # The same command again gives back what is there; another run does not get this folder.
     again = tiny()
     assert training.train(again, arrays, arrays, out=tmp_path, **recipe) == card
@@ -305,9 +311,24 @@ def test_images_and_model_must_fit(arrays, tmp_path):
     )
     with pytest.raises(ValueError, match="each of the 2 classes"):
         training.train(model, arrays, out=tmp_path, **RECIPE)
-    with pytest.raises(ValueError, match="one update of 24 images.*`batch_size=25`"):
+    with pytest.raises(ValueError, match=r"one update of 24 images.*`batch_size=25`"):
         training.train(tiny(), arrays, out=tmp_path, **{**RECIPE, "batch_size": 25})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+def test_the_command_line_trains_and_evaluates(folder, tmp_path, capsys):
+    out = str(tmp_path / "run")
+    data = ["--data", str(folder)]
+    changes = ["--set", "epochs=2", "batch_size=4", "flip=False"]
+    cli.main(["train", "MixerNano", *data, "--hold-out", "2", *changes, "--out", out])
+    assert json.loads(capsys.readouterr().out)["epoch"] == 2
+    cli.main(["evaluate", f"{out}/model.keras", *data])
+    result = json.loads(capsys.readouterr().out)
+    assert result["images"] == 10 and 0 <= result["top1"] <= result["top5"] == 1
+    model = keras.models.load_model(f"{out}/model.keras")
+    expected = training.evaluate(model, training.load_images(folder))
+    assert expected["loss"] == pytest.approx(result["loss"], rel=1e-5)
 
 
 RUN = """

@@ -62,9 +62,12 @@ def train(
 
     The weights of the moving average, where there is one, are what is evaluated and what the
     model holds at the end; in a short run its momentum is lowered so that it spans at most a
-    tenth of the updates (the card has the number). Everything lies in `out`: `settings.json` and `state/` until the end,
-    then `log.csv`, `card.json`, `curves.png` (with Matplotlib) and `model.weights.h5`, which a
-    finished run that is repeated gives back.
+    tenth of the updates (the card has the number). The model is left with a new AdamW, ready for
+    `fit` and `save`.
+
+    Everything lies in `out`: `settings.json` and `state/` until the end, then `log.csv`,
+    `card.json`, `curves.png` (with Matplotlib) and `model.weights.h5`, which a finished run that
+    is repeated gives back.
 
     Args:
         model: A model from pixels in `[0, 255]`, `(B, H, W, 3)`, to probabilities or logits
@@ -85,7 +88,8 @@ def train(
         shard: `(index, count)`: the part of each batch that this process takes. All processes
             read the state in `out`, the first alone writes.
         workers: Threads that prepare batches.
-        tensorboard: Whether to write logs for TensorBoard to `out/tensorboard`.
+        tensorboard: Whether to write logs for TensorBoard to `out/tensorboard`; Keras needs
+            TensorFlow to write them, on every backend.
         callbacks: Further callbacks, called before those of the run.
         verbose: As for `keras.Model.fit`.
         **augmentation: See `training_batches`.
@@ -97,7 +101,13 @@ def train(
         ValueError: Where images and model do not fit together, a batch is larger than all the
             images, or `out` holds a run of other settings.
         FloatingPointError: Where the loss is no longer finite; says where.
+        ImportError: For `tensorboard` where one of the two packages is missing.
     """
+    if tensorboard and not all(map(importlib.util.find_spec, ("tensorboard", "tensorflow"))):
+        raise ImportError(
+            "`tensorboard` needs two packages: pip install tensorboard tensorflow. "
+            f"Received: `{tensorboard=}`"
+        )
     out = Path(out)
     check_fit(model, images)
     size = model.input_shape[1] or model.preprocessing.image_size
@@ -164,13 +174,16 @@ def train(
     )
     if jit_compile == "auto":
         jit_compile = keras.backend.backend() != "torch"  # torch compiles for minutes and is slower
-    model.compile(
-        optimizer=build_optimizer(model, updates, **settings),
+    compiled = dict(
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=gives_logits(model), label_smoothing=label_smoothing
         ),
-        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
         jit_compile=jit_compile,
+    )
+    model.compile(
+        build_optimizer(model, updates, **settings),
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
+        **compiled,
     )
     # Progress comes after the evaluation's swap and before the state is written.
     callbacks = [*callbacks, StopAtNonFinite(), Progress(steps, batch_size), resume]
@@ -207,6 +220,11 @@ def train(
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
     }
     save_weights(model, out / "model.weights.h5", writes)
+    # The optimizer of the run is of no more use, and one rate per group can't be written to a
+    # `.keras` file.
+    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, metrics=["accuracy"], **compiled)
     if writes:
         with open(out / "log.csv", "w", newline="") as file:
             writer = csv.DictWriter(file, list(resume.history[0]))
