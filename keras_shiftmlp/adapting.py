@@ -1,44 +1,29 @@
 """Cheap fine-tuning: low-rank updates of the dense layers."""
 
 import re
+import tempfile
+from pathlib import Path
 
 import keras
-
-
-def dense_layers(model: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The dense layers of a model by path, those inside `S2Attention` included.
-
-    Example:
-
-    >>> from keras_shiftmlp import S2MLPv2
-    >>> model = S2MLPv2(patch_sizes=(4,), dims=(16,), depths=(1,), input_shape=(8, 8, 3))
-    >>> [path for path in dense_layers(model) if "spatial" in path][:2]
-    ['stage_0_block_0_spatial/expand', 'stage_0_block_0_spatial/project']
-    """
-    found = {}
-    for layer in model.layers:
-        for part in (layer, getattr(layer, "expand", None), getattr(layer, "project", None)):
-            if isinstance(part, (keras.layers.Dense, keras.layers.EinsumDense)):
-                found[part.path] = part
-    return found
 
 
 def enable_lora(model: keras.Model, rank: int, layers: str = "block") -> list[str]:
     """Freezes the model but for its head and a low-rank update of its dense layers.
 
-    Each chosen kernel `W` becomes `W + A B` with `A` of `rank` columns; only `A`, `B` and the
-    classifier are trained from then on. Compile the model afterwards.
+    Each kernel `W` of a chosen layer becomes `W + A B` with `A` of `rank` columns. Only `A`, `B`,
+    the biases of these layers and the classifier are trained from then on. Compile the model
+    afterwards. `merge_lora` makes a plain model of it again.
 
     Args:
         model: A built model.
         rank: Rank of the updates, at least 1.
-        layers: Regular expression that a layer's path must contain.
+        layers: Regular expression that a layer's name must contain.
 
     Returns:
-        The paths of the layers that were changed.
+        The names of the layers that were changed.
 
     Raises:
-        ValueError: Where no layer matches, or for a rank below 1.
+        ValueError: Where no layer matches, for a rank below 1, or a model that has updates.
 
     Reference: [LoRA](https://arxiv.org/abs/2106.09685).
 
@@ -46,18 +31,56 @@ def enable_lora(model: keras.Model, rank: int, layers: str = "block") -> list[st
 
     >>> from keras_shiftmlp import Mixer
     >>> model = Mixer(patch_size=4, dim=16, depth=1, input_shape=(8, 8, 3), classes=2)
-    >>> enable_lora(model, 2)[0]
-    'block_0_token_fc1'
+    >>> enable_lora(model, 2)
+    ['block_0_token_fc1', 'block_0_token_fc2', 'block_0_channel_fc1', 'block_0_channel_fc2']
     """
-    chosen = {p: x for p, x in dense_layers(model).items() if re.search(layers, p)}
-    chosen = {path: layer for path, layer in chosen.items() if layer is not model.layers[-1]}
-    if rank < 1 or not chosen:
+    dense = [x for x in model.layers if hasattr(x, "enable_lora") and x.name != "predictions"]
+    chosen = [layer for layer in dense if re.search(layers, layer.name)]
+    if rank < 1 or not chosen or any(layer.lora_rank for layer in dense):
         raise ValueError(
-            "`rank` must be at least 1 and `layers` must match the path of a dense layer, such as "
-            f"{next(iter(dense_layers(model)), None)!r}. Received: `{rank=}`, `{layers=}`"
+            "`rank` must be at least 1, `layers` must match the name of a dense layer, such as "
+            f"{dense[0].name if dense else None!r}, and the model must not have low-rank updates "
+            f"yet. Received: `{rank=}`, `{layers=}`"
         )
-    for variable in model.trainable_variables:
-        variable.trainable = variable.path.startswith("predictions/")
-    for layer in chosen.values():
+    for layer in model.layers:
+        layer.trainable = layer in chosen or layer.name == "predictions"
+    for layer in chosen:
         layer.enable_lora(rank)
-    return list(chosen)
+    return [layer.name for layer in chosen]
+
+
+def merge_lora(model: keras.Model) -> keras.Model:
+    """A plain model with the same outputs, each kernel `W + A B` written out.
+
+    Args:
+        model: A model after `enable_lora`; it is left as it is.
+
+    Returns:
+        A new model of the same class, not compiled, all of it trainable, whose `.weights.h5` fits
+        one that never had low-rank updates.
+
+    Example:
+
+    >>> from keras_shiftmlp import Mixer
+    >>> model = Mixer(patch_size=4, dim=16, depth=1, input_shape=(8, 8, 3), classes=2)
+    >>> rank_2 = enable_lora(model, 2)
+    >>> merge_lora(model).count_params() < model.count_params()
+    True
+    """
+    plain = type(model).from_config(_without_lora(model.get_config()))
+    with tempfile.TemporaryDirectory() as folder:
+        # Keras writes merged kernels, also those of the parts of a layer.
+        path = Path(folder) / "merged.weights.h5"
+        model.save_weights(path)
+        plain.load_weights(path)
+    plain.trainable = True
+    return plain
+
+
+def _without_lora(config):
+    if isinstance(config, dict):
+        left_out = ("lora_rank", "lora_alpha")
+        return {key: _without_lora(value) for key, value in config.items() if key not in left_out}
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_without_lora, config))
+    return config

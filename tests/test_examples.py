@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import pytest
 from cases import BACKEND, HERE
 from PIL import Image
@@ -41,5 +42,6 @@ def test_fine_tuning(tmp_path, arguments):
     report = json.loads((tmp_path / "results.json").read_text())
     assert report["top1"]["fine-tuned"][0] > 0.3
     assert "fine-tuned: top-1" in printed
+    assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None, 10)
     for name in ("curves.png", "confusion.png", "predictions.png"):
         check_picture(tmp_path / name)

@@ -222,16 +222,37 @@ def test_quantized_model_survives_saving(case, pixels, tmp_path):
 
 
 @trains
-def test_lora(case, pixels):
+def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
     model = case.build()
     before = run(model, pixels)
-    for layer in model.layers:
-        layer.trainable = layer.name.endswith(("fc1", "fc2"))
-        if layer.trainable:
-            layer.enable_lora(2)
+    chosen = keras_shiftmlp.enable_lora(model, 2)
     np.testing.assert_allclose(run(model, pixels), before, atol=1e-6)
-    names = {weight.name for weight in model.trainable_weights}
-    assert names == {"bias", "lora_kernel_a", "lora_kernel_b"}
+    assert len(chosen) >= 4 and all("block" in name for name in chosen)
+    trained = {variable.path for variable in model.trainable_variables}
+    assert {path.split("/")[-1] for path in trained if "predictions" not in path} == {
+        "bias", "lora_kernel_a", "lora_kernel_b",
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="rank=2"):
+        keras_shiftmlp.enable_lora(model, 2)
+    kept = {v.path: to_numpy(v) for v in model.variables if v.path not in trained}
+    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    model.fit(pixels, np.arange(len(pixels)) % 5, epochs=3, verbose=0)
+    for variable in model.variables:
+        if variable.path in kept and "seed" not in variable.path:
+            np.testing.assert_array_equal(to_numpy(variable), kept[variable.path])
+    expected = run(model, pixels)
+    assert np.abs(expected - before).max() > 1e-2
+    model.save(tmp_path / "lora.keras")
+    loaded = keras.models.load_model(tmp_path / "lora.keras")
+    np.testing.assert_allclose(run(loaded, pixels), expected, atol=1e-6)
+    merged = keras_shiftmlp.merge_lora(model)
+    np.testing.assert_allclose(run(merged, pixels), expected, atol=1e-6)
+    assert isinstance(merged, keras_shiftmlp.ImageModel)
+    plain = case.build()
+    assert len(merged.trainable_variables) == len(plain.trainable_variables)
+    model.save_weights(tmp_path / "lora.weights.h5")
+    plain.load_weights(tmp_path / "lora.weights.h5")
+    np.testing.assert_allclose(run(plain, pixels), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", keras_shiftmlp.list_models())

@@ -27,6 +27,7 @@ class S2Attention(keras.layers.Layer):
             1.0 is what most public code uses.
         pooling: `"sum"` or `"mean"`, see `SplitAttention`.
         kernel_initializer: Initializer of all dense kernels.
+        lora_rank: As for `keras.layers.Dense`, for the four dense layers inside.
 
     Call arguments:
         inputs: Tensor `(B, H, W, C)`, `C` at least 4.
@@ -50,6 +51,7 @@ class S2Attention(keras.layers.Layer):
         split_attention_ratio: float = 0.25,
         pooling: str = "sum",
         kernel_initializer="glorot_uniform",
+        lora_rank: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -62,6 +64,7 @@ class S2Attention(keras.layers.Layer):
         self.split_attention_ratio = split_attention_ratio
         self.pooling = pooling
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.lora_rank = lora_rank
 
     def build(self, input_shape):
         channels = input_shape[-1]
@@ -93,6 +96,17 @@ class S2Attention(keras.layers.Layer):
             built(dense, input_shape)
         self.attention.build([input_shape] * 3)
         self.built = True
+        if self.lora_rank is not None:
+            self.enable_lora(self.lora_rank)
+
+    def enable_lora(self, rank: int) -> None:
+        """Freezes the dense kernels, but for an update of `rank`, as in `keras.layers.Dense`."""
+        for dense in self._dense_layers():
+            dense.enable_lora(rank)
+        self.lora_rank = rank
+
+    def _dense_layers(self):
+        return [self.expand, self.project, self.attention.fc1, self.attention.fc2]
 
     def call(self, inputs):
         # (B, H, W, C) -> (B, H, W, 3C) -> 3 x (B, H, W, C)
@@ -111,10 +125,7 @@ class S2Attention(keras.layers.Layer):
             "split_attention_ratio": self.split_attention_ratio,
             "pooling": self.pooling,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "lora_rank": self.lora_rank,
         }
-        sublayers = (
-            [self.expand, self.project, self.attention.fc1, self.attention.fc2]
-            if self.built
-            else []
-        )
+        sublayers = self._dense_layers() if self.built else []
         return {**super().get_config(), **config, **policy_map(self, sublayers)}
