@@ -67,20 +67,20 @@ def merge_lora(model: keras.Model) -> keras.Model:
     >>> merge_lora(model).count_params() < model.count_params()
     True
     """
-    plain = type(model).from_config(_without_lora(model.get_config()))
+    plain = type(model).from_config(_plain(model.get_config()))
     with tempfile.TemporaryDirectory() as folder:
         # Keras writes merged kernels, also those of the parts of a layer.
         path = Path(folder) / "merged.weights.h5"
         model.save_weights(path)
         plain.load_weights(path)
-    plain.trainable = True
     return plain
 
 
-def _without_lora(config):
+def _plain(config):
+    """The config of a model or layer without low-rank updates, everything trainable."""
     if isinstance(config, dict):
-        left_out = ("lora_rank", "lora_alpha")
-        return {key: _without_lora(value) for key, value in config.items() if key not in left_out}
+        plain = {key: _plain(x) for key, x in config.items() if not key.startswith("lora_")}
+        return {**plain, "trainable": True} if "trainable" in plain else plain
     if isinstance(config, (list, tuple)):
-        return type(config)(map(_without_lora, config))
+        return type(config)(map(_plain, config))
     return config
