@@ -24,7 +24,7 @@ _MODULES = {
     ),
     **dict.fromkeys(["WeightsNotAvailableError", "list_weights", "weights_info"], "checkpoints"),
     "count_macs": "macs",
-    **dict.fromkeys(["enable_lora", "merge_lora"], "adapting"),
+    **dict.fromkeys(["enable_lora", "feature_extractor", "merge_lora"], "adapting"),
 }  # fmt: skip
 
 __all__ = sorted(_MODULES)

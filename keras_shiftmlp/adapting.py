@@ -1,10 +1,47 @@
-"""Cheap fine-tuning: low-rank updates of the dense layers."""
+"""What a trained model becomes: a feature extractor, or one with low-rank updates."""
 
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+
+
+def feature_extractor(model: keras.Model, layers: Sequence[str] | None = None) -> keras.Model:
+    """A model that gives several feature maps at once, sharing the weights of `model`.
+
+    Args:
+        model: An `ImageModel`, with or without its top.
+        layers: Names of layers whose outputs to give. `None` means all pyramid levels, `"P2"`
+            of stride 4, `"P3"` of stride 8 and so on.
+
+    Returns:
+        A model from the pixels to a dictionary of tensors by layer name, finest first.
+
+    Raises:
+        ValueError: For an unknown layer, or no `layers` where no stride is a power of two.
+
+    Example:
+
+    >>> from keras_shiftmlp import S2MLPv2
+    >>> model = S2MLPv2((4, 2), dims=(16, 24), depths=(1, 1), input_shape=(None, None, 3))
+    >>> maps = feature_extractor(model)(keras.ops.zeros((1, 64, 96, 3)))
+    >>> {level: tuple(x.shape) for level, x in maps.items()}
+    {'P2': (1, 16, 24, 16), 'P3': (1, 8, 12, 24)}
+    """
+    named = {layer.name: layer for layer in model.layers}
+    unknown = [name for name in layers or [] if name not in named]
+    chosen = list(getattr(model, "pyramid_level_inputs", {}) if layers is None else layers)
+    if unknown or not chosen:
+        adds = [name for name in named if name.endswith("_add")]
+        raise ValueError(
+            "`layers` must name layers of the model, such as its last block, "
+            f"{adds[-1] if adds else None!r}; without them the model must have strides that are "
+            f"powers of two. Received: `{layers=}` for a model with the levels {chosen}, not "
+            f"found: {unknown}"
+        )
+    return keras.Model(model.input, {name: named[name].output for name in chosen})
 
 
 def enable_lora(model: keras.Model, rank: int, layers: str = "block") -> list[str]:

@@ -113,6 +113,29 @@ def test_pyramid(case):
         assert tensor is model.get_layer(model.pyramid_level_inputs[level]).output
 
 
+def test_feature_extractor(case, pixels):
+    model = case.build()
+    extractor = keras_shiftmlp.feature_extractor(model)
+    maps = extractor.predict(pixels, verbose=0) if BACKEND == "jax" else extractor(pixels)
+    assert tuple(maps) == case.levels
+    for level, tensor in model.pyramid_outputs.items():
+        assert maps[level].shape == (len(pixels), *tensor.shape[1:])
+    head = keras.Model(model.pyramid_outputs[case.levels[-1]], model.output)
+    last = to_numpy(maps[case.levels[-1]])
+    np.testing.assert_allclose(run(head, last), run(model, pixels), atol=1e-6)
+    name = [layer.name for layer in model.layers if layer.name.endswith("_add")][-1]
+    assert list(keras_shiftmlp.feature_extractor(model, [name]).output) == [name]
+    with pytest.raises(ValueError, match=f"such as its last block, '{name}'.*P9"):
+        keras_shiftmlp.feature_extractor(model, ["P9"])
+
+
+def test_no_levels_without_powers_of_two():
+    model = keras_shiftmlp.S2MLPv2((7, 2), dims=(8, 8), depths=(1, 1), input_shape=(28, 28, 3))
+    with pytest.raises(ValueError, match=r"`layers=None` for a model with the levels \[\]"):
+        keras_shiftmlp.feature_extractor(model)
+
+
+
 def test_strides_that_are_no_powers_of_two_have_no_level():
     model = keras_shiftmlp.S2MLPv2(
         patch_sizes=(7, 2), dims=(8, 8), depths=(1, 1), input_shape=(28, 28, 3)
