@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     weights = commands.add_parser("weights", help="table of the published checkpoints")
     weights.add_argument("model", nargs="?", help="of one model only, such as MixerB16")
     _add_training(commands)
+    _add_bench(commands)
     options = parser.parse_args(arguments)
     if "run" in options:
         # What the library logs is what someone at a terminal wants to read.
@@ -132,6 +133,82 @@ def _add_training(commands):
     evaluate.add_argument("--data", required=True, help=data_help)
     evaluate.add_argument("--batch-size", type=int, default=256)
     evaluate.set_defaults(run=_evaluate)
+
+
+def _add_bench(commands):
+    bench = commands.add_parser("bench", help="time models beside their own matrix products")
+    bench.add_argument("models", nargs="*", default=["S2MLPv2Small", "MixerB16", "MSMLPTiny"])
+    bench.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    bench.add_argument("--modes", nargs="+", choices=["predict", "train"])
+    bench.add_argument("--batch-size", type=int, default=8)
+    bench.add_argument("--repeats", type=int, default=5)
+    bench.add_argument("--dtype", help="such as mixed_bfloat16")
+    bench.add_argument("--growth", action="store_true", help="with the pixels and with the batch")
+    bench.add_argument("--profile", action="store_true", help="where the time goes, by layer")
+    bench.add_argument("--out", help="folder for bench.json and bench.png")
+    bench.set_defaults(run=_bench)
+
+
+def _bench(options):
+    """Runs `keras-shiftmlp bench` and returns its tables."""
+    from keras_shiftmlp import bench, visualization
+
+    common = {"batch_size": options.batch_size, "repeats": options.repeats}
+    timing = {**common, "modes": options.modes or bench.MODES, "dtype": options.dtype}
+    results = {"rows": bench.run_backends(
+        options.backends, [("measure", {"name": name, **timing}) for name in options.models]
+    )}  # fmt: skip
+    tables = [_bench_table(results["rows"])]
+    if options.growth:
+        sides, batches = (128, 192, 256, 384, 512), (1, 4, 16, 64)
+        series = {
+            "pixels": [("image_size", side) for side in sides],
+            "batch_size": [("batch_size", size) for size in batches],
+        }
+        for key, values in series.items():
+            calls = [
+                ("measure", {"name": name, **timing, "modes": ["predict"], argument: value})
+                for name in options.models
+                for argument, value in values
+            ]
+            results[key] = grown = bench.run_backends(options.backends, calls)
+            for backend in options.backends:
+                for name in options.models:
+                    mine = [r for r in grown if (r["model"], r["backend"]) == (name, backend)]
+                    power = bench.exponent(mine, key) / (2 if key == "pixels" else 1)
+                    what = "pixels" if key == "pixels" else "batch"
+                    tables.append(f"{name}, {backend}: time per batch ~ {what} ** {power:.2f}")
+    if options.profile:
+        calls = [("profile", {"name": name, **common}) for name in options.models]
+        results["profile"] = bench.run_backends(options.backends, calls)
+        tables.append(_profile_table(results["profile"]))
+    if options.out:
+        os.makedirs(options.out, exist_ok=True)
+        with open(os.path.join(options.out, "bench.json"), "w") as file:
+            file.write(json.dumps(results, indent=1) + "\n")
+        visualization.plot_benchmark(results["rows"], os.path.join(options.out, "bench.png"))
+    return "\n\n".join(tables)
+
+
+def _bench_table(rows):
+    head = ["model", "backend", "mode", "ms/image", "spread", "images/s", "GFLOP/s"]
+    head += ["products ms", "ratio", "peak MB", "compile s", "build s"]
+    lines = [head, ["---"] * 3 + ["---:"] * 9]
+    for row in rows:
+        line = [row["model"], row["backend"], row["mode"], f"{row['ms']:.2f}"]
+        line += [f"{row['spread']:.0%}", f"{1e3 / row['ms']:.1f}", f"{row['gflops']:.0f}"]
+        line += [f"{row['matmul_ms']:.2f}", f"{row['ratio']:.2f}"]
+        line += [f"{row['peak_mb']:.0f}" if row["peak_mb"] else "–"]
+        lines.append([*line, f"{row['compile_s']:.1f}", f"{row['build_s']:.1f}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _profile_table(rows):
+    lines = [["model", "backend", "layer", "count", "ms/image", "products ms"], ["---"] * 6]
+    for row in rows:
+        numbers = [str(row["count"]), f"{row['ms']:.3f}", f"{row['matmul_ms']:.3f}"]
+        lines.append([row["model"], row["backend"], row["layer"], *numbers])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _train(options):

@@ -30,6 +30,37 @@ def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike) -> No
     figure.savefig(path, dpi=110)
 
 
+def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike) -> None:
+    """Time against parameters, and the ratio to the matrix products.
+
+    Args:
+        rows: Those of `bench.measure`.
+        path: Where the PNG goes.
+    """
+    modes = list(dict.fromkeys(row["mode"] for row in rows))
+    figure, axes = _subplots(2, len(modes), figsize=(6 * len(modes), 8))
+    axes = axes.reshape(2, len(modes))  # also of one column
+    backends = list(dict.fromkeys(row["backend"] for row in rows))
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    for (above, below), mode in zip(axes.T, modes):
+        for place, (backend, color) in enumerate(zip(backends, _colors())):
+            mine = [row for row in rows if (row["mode"], row["backend"]) == (mode, backend)]
+            params = [row["params"] / 1e6 for row in mine]
+            above.scatter(params, [row["ms"] for row in mine], color=color, label=backend)
+            for row, x in zip(mine, params):
+                above.annotate(row["model"], (x, row["ms"]), fontsize=7)
+            width = 0.8 / len(backends)
+            at = [models.index(row["model"]) + (place + 0.5) * width - 0.4 for row in mine]
+            below.bar(at, [row["ratio"] for row in mine], width, color=color)
+        above.set(title=mode, xlabel="million parameters", ylabel="ms per image")
+        below.set(xticks=range(len(models)), ylabel="time / time of the matrix products")
+        below.set_xticklabels(models, rotation=20, fontsize=8)
+        below.axhline(1, color="black", linewidth=0.8)
+        above.grid(alpha=0.3)
+        above.legend()
+    figure.savefig(path, dpi=110)
+
+
 def plot_predictions(
     images: Sequence[np.ndarray],
     labels: Sequence[int],

@@ -135,7 +135,6 @@ def test_no_levels_without_powers_of_two():
         keras_shiftmlp.feature_extractor(model)
 
 
-
 def test_strides_that_are_no_powers_of_two_have_no_level():
     model = keras_shiftmlp.S2MLPv2(
         patch_sizes=(7, 2), dims=(8, 8), depths=(1, 1), input_shape=(28, 28, 3)

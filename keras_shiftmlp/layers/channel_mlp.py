@@ -1,7 +1,6 @@
 """The channel-mixing MLP that all families share."""
 
-import keras
-
+from keras_shiftmlp.layers.dense import Dense
 from keras_shiftmlp.layers.gelu import gelu_activation
 from keras_shiftmlp.layers.initializers import built, fresh_initializer
 
@@ -36,18 +35,19 @@ def channel_mlp(
 
     Example:
 
+    >>> import keras
     >>> x = keras.Input((7, 7, 16))
     >>> channel_mlp(x, 64).shape
     (None, 7, 7, 16)
     """
-    fc1 = keras.layers.Dense(
+    fc1 = Dense(
         hidden_dim,
         gelu_activation(gelu),
         kernel_initializer=fresh_initializer(kernel_initializer),
         name=f"{name}_fc1",
     )
     y = built(fc1, x.shape)(x)
-    fc2 = keras.layers.Dense(
+    fc2 = Dense(
         x.shape[-1], kernel_initializer=fresh_initializer(kernel_initializer), name=f"{name}_fc2"
     )
     return built(fc2, y.shape)(y)

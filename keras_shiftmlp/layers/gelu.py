@@ -1,6 +1,25 @@
 """The two flavours of GELU that published checkpoints were trained with."""
 
+import math
+
 import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+def gelu(x):
+    """The exact GELU, PyTorch's default: `x / 2 * (1 + erf(x / sqrt(2)))`.
+
+    Keras's own computes it on JAX and TensorFlow by `erfc`, which is half as fast on a CPU and
+    unknown to ONNX; the two differ by less than 1e-7. Half-precision inputs are computed in
+    float32, where `1 + erf` keeps its digits.
+    """
+    if keras.backend.backend() not in ("jax", "tensorflow"):
+        return keras.activations.gelu(x)
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    if dtype in ("float16", "bfloat16"):
+        return ops.cast(gelu(ops.cast(x, "float32")), dtype)
+    return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -9,8 +28,7 @@ def gelu_tanh(x):
     return keras.activations.gelu(x, approximate=True)
 
 
-# PyTorch's default is the exact form.
-GELU = {"erf": keras.activations.gelu, "tanh": gelu_tanh}
+GELU = {"erf": gelu, "tanh": gelu_tanh}
 
 
 def gelu_activation(flavour: str):

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_shiftmlp.layers.dense import Dense
 from keras_shiftmlp.layers.initializers import built, fresh_initializer
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
@@ -69,7 +70,7 @@ class S2Attention(keras.layers.Layer):
     def build(self, input_shape):
         channels = input_shape[-1]
         dtype = self.dtype_policy
-        self.expand = keras.layers.Dense(
+        self.expand = Dense(
             3 * channels,
             kernel_initializer=fresh_initializer(self.kernel_initializer),
             dtype=dtype,
@@ -84,7 +85,7 @@ class S2Attention(keras.layers.Layer):
             dtype=dtype,
             name="attention",
         )
-        self.project = keras.layers.Dense(
+        self.project = Dense(
             channels,
             kernel_initializer=fresh_initializer(self.kernel_initializer),
             dtype=dtype,

@@ -6,6 +6,7 @@ import math
 import keras
 from keras import ops
 
+from keras_shiftmlp.layers.gelu import gelu
 from keras_shiftmlp.layers.initializers import built, fresh_initializer
 from keras_shiftmlp.layers.sublayers import full_precision, policy_map
 
@@ -71,7 +72,7 @@ class SplitAttention(keras.layers.Layer):
         hidden_dim = self.hidden_dim or max(1, channels // 4)
         self.fc1 = keras.layers.Dense(
             hidden_dim,
-            "gelu",
+            gelu,
             use_bias=False,
             kernel_initializer=fresh_initializer(self.kernel_initializer),
             dtype=full_precision(self),

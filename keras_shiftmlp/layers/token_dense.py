@@ -47,8 +47,17 @@ class TokenDense(keras.layers.EinsumDense):
         self.tokens = tokens
 
     def call(self, inputs, training=None):
-        # (T, S) (B, S, C) -> (B, T, C)
-        y = self.bias + ops.matmul(ops.transpose(self.kernel), inputs)
+        kernel = ops.transpose(self.kernel)
+        if keras.backend.backend() == "jax":
+            # One matrix for all images, see `Dense`.
+            # (B, S, C) -> (S, B * C); (T, S) (S, B * C) -> (T, B * C) -> (B, T, C)
+            batch, tokens, channels = ops.shape(inputs)
+            y = ops.reshape(ops.transpose(inputs, (1, 0, 2)), (tokens, -1))
+            y = ops.reshape(ops.matmul(kernel, y), (self.tokens, batch, channels))
+            y = self.bias + ops.transpose(y, (1, 0, 2))
+        else:
+            # (T, S) (B, S, C) -> (B, T, C)
+            y = self.bias + ops.matmul(kernel, inputs)
         return y if self.activation is None else self.activation(y)
 
     def compute_output_shape(self, input_shape):

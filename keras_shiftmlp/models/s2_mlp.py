@@ -10,6 +10,8 @@ import keras
 
 from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
+from keras_shiftmlp.layers.dense import Dense
+from keras_shiftmlp.layers.gelu import gelu
 from keras_shiftmlp.layers.initializers import NORMAL, built
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
@@ -33,8 +35,8 @@ def s2_mlp_block(
     dim = x.shape[-1]
 
     def shift_mlp(y, name):
-        fc1 = keras.layers.Dense(dim, "gelu", kernel_initializer=NORMAL, name=f"{name}_fc1")
-        fc2 = keras.layers.Dense(dim, kernel_initializer=NORMAL, name=f"{name}_fc2")
+        fc1 = Dense(dim, gelu, kernel_initializer=NORMAL, name=f"{name}_fc1")
+        fc2 = Dense(dim, kernel_initializer=NORMAL, name=f"{name}_fc2")
         y = SpatialShift(shift, shift_order, name=f"{name}_shift")(built(fc1, y.shape)(y))
         return built(fc2, y.shape)(y)
 

@@ -1,0 +1,311 @@
+"""Times models beside their own matrix products: `keras-shiftmlp bench`.
+
+The products of a network, measured alone on the same backend in the same run, are the limit of
+its speed. Everything here is a ratio to that limit: milliseconds say more about the machine.
+"""
+
+import collections
+import contextlib
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_shiftmlp.layers import S2Attention
+from keras_shiftmlp.layers.token_dense import TokenDense
+from keras_shiftmlp.macs import count_macs
+from keras_shiftmlp.models import get_model
+
+MODES = ("predict", "train")
+
+
+def matmuls(model: keras.Model, batch_size: int) -> collections.Counter:
+    """The matrix products of a forward pass: how often each pair of shapes occurs.
+
+    Depthwise convolutions, norms, shifts and sums are not among them.
+
+    Args:
+        model: A model whose height and width are known.
+        batch_size: Images per batch.
+
+    Returns:
+        Counts by `(left shape, right shape)`.
+
+    Example:
+
+    >>> from keras_shiftmlp import S2MLP
+    >>> model = S2MLP(8, dim=16, depth=1, input_shape=(32, 32, 3), classes=5)
+    >>> matmuls(model, 2)[(32, 16), (16, 64)]  # 2 images of 16 patches
+    1
+    """
+    found = collections.Counter()
+
+    def dense(positions, kernel):
+        rows, columns = math.prod(kernel.shape[:-1]), kernel.shape[-1]
+        found[(batch_size * positions, rows), (rows, columns)] += 1
+
+    for layer in model.layers:
+        positions = math.prod(layer.output.shape[1:-1])
+        if isinstance(layer, TokenDense):
+            _, tokens, channels = layer.input.shape
+            found[layer.kernel.shape[::-1], (batch_size, tokens, channels)] += 1
+        elif isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)):
+            dense(positions, layer.kernel)
+        elif isinstance(layer, S2Attention):
+            dense(positions, layer.expand.kernel)
+            dense(positions, layer.project.kernel)
+            dense(1, layer.attention.fc1.kernel)
+            dense(1, layer.attention.fc2.kernel)
+    return found
+
+
+def measure(
+    name: str,
+    modes: Sequence[str] = MODES,
+    *,
+    batch_size: int = 8,
+    image_size: int | None = None,
+    repeats: int = 5,
+    dtype: str | None = None,
+    jit_compile: bool | None = None,
+) -> list[dict]:
+    """Times one model and its matrix products on the running backend, in turns.
+
+    Args:
+        name: Constructor, such as `"S2MLPv2Small"`; random weights.
+        modes: Of `"predict"` (`predict_on_batch`) and `"train"` (`train_on_batch` with AdamW).
+        batch_size: Images per batch.
+        image_size: Side in pixels, the model's own by default.
+        repeats: Timed rounds; each round times the model, then each product.
+        dtype: Policy, such as `"mixed_bfloat16"`.
+        jit_compile: As for `compile`; by default on for JAX and TensorFlow.
+
+    Returns:
+        A row per mode: `ms` per image and its `spread` (largest minus smallest, as a share of
+        the median), `matmul_ms` per image, `ratio` of the two, `gflops` per second, `compile_s`,
+        `build_s`, `peak_mb` of the process on Linux.
+    """
+    backend = keras.backend.backend()
+    if jit_compile is None:
+        jit_compile = backend != "torch"
+    started = time.perf_counter()
+    shape = image_size and (image_size, image_size, 3)
+    model = get_model(name, weights=None, input_shape=shape, dtype=dtype)
+    build_s = time.perf_counter() - started
+    model.compile(
+        keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy", jit_compile=jit_compile
+    )
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (batch_size, *model.input_shape[1:])).astype("float32")
+    y = rng.integers(0, model.output_shape[-1], batch_size)
+    policy = next(layer for layer in model.layers if layer.weights).compute_dtype
+    shapes = matmuls(model, batch_size)
+    rows = []
+    for mode in modes:
+
+        def step(mode=mode):
+            model.predict_on_batch(x) if mode == "predict" else model.train_on_batch(x, y)
+
+        with _peak_memory() as peak:
+            first = _seconds(step)
+            step()
+        products = {pair: _product(*pair, mode == "train", policy) for pair in shapes}
+        times, limits = [], []
+        for _ in range(repeats):
+            times.append(_seconds(step))
+            limits.append(sum(shapes[pair] * _seconds(run) for pair, run in products.items()))
+        seconds, limit = statistics.median(times), statistics.median(limits)
+        work = 2 * count_macs(model) * batch_size * (3 if mode == "train" else 1)
+        rows.append(
+            {
+                "model": name,
+                "backend": backend,
+                "mode": mode,
+                "pixels": model.input_shape[1],
+                "batch_size": batch_size,
+                "params": model.count_params(),
+                "ms": 1e3 * seconds / batch_size,
+                "spread": (max(times) - min(times)) / seconds,
+                "matmul_ms": 1e3 * limit / batch_size,
+                "ratio": seconds / limit,
+                "gflops": work / seconds / 1e9,
+                "compile_s": max(0.0, first - seconds),
+                "build_s": build_s,
+                "peak_mb": peak.get("mb"),
+            }
+        )
+    return rows
+
+
+def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
+    """Where the time of a forward pass goes: each layer alone, added up by kind.
+
+    Layers that are compiled together may share passes over memory, so the sum is more than the
+    time of the model.
+
+    Returns:
+        Rows of `model`, `backend`, `layer` (the class), `count`, and `ms` and `matmul_ms` per
+        image, the slowest kind first.
+    """
+    model = get_model(name, weights=None)
+    kinds = collections.defaultdict(lambda: {"count": 0, "ms": 0.0, "matmul_ms": 0.0})
+    seen = {}
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
+        inputs = layer.input if isinstance(layer.input, list) else [layer.input]
+        key = (type(layer), *(x.shape for x in inputs), layer.output.shape)
+        if key not in seen:
+            alone = keras.Model(layer.input, layer.output)
+            alone.compile(jit_compile=keras.backend.backend() != "torch")
+            data = [np.random.rand(batch_size, *x.shape[1:]).astype("float32") for x in inputs]
+            step = _on_device(alone, data if len(data) > 1 else data[0])
+            step()
+            products = matmuls(alone, batch_size)
+            runs = {pair: _product(*pair, False, layer.compute_dtype) for pair in products}
+            seen[key] = (
+                statistics.median(_seconds(step) for _ in range(repeats)),
+                statistics.median(
+                    sum(products[pair] * _seconds(run) for pair, run in runs.items())
+                    for _ in range(repeats)
+                ),
+            )
+        kind = kinds[type(layer).__name__]
+        kind["count"] += 1
+        kind["ms"] += 1e3 * seen[key][0] / batch_size
+        kind["matmul_ms"] += 1e3 * seen[key][1] / batch_size
+    who = {"model": name, "backend": keras.backend.backend()}
+    rows = [{**who, "layer": layer, **kind} for layer, kind in kinds.items()]
+    return sorted(rows, key=lambda row: -row["ms"])
+
+
+def exponent(rows: Sequence[dict], key: str) -> float:
+    """The `e` in time per batch ~ `key ** e`, fitted over rows of `measure`.
+
+    Example:
+
+    >>> rows = [{"pixels": p, "ms": p**2, "batch_size": 1} for p in (128, 256, 512)]
+    >>> round(exponent(rows, "pixels"), 3)  # "pixels" is the side of the image
+    2.0
+    """
+    x = np.log([row[key] for row in rows])
+    y = np.log([row["ms"] * row["batch_size"] for row in rows])
+    return float(np.polyfit(x, y, 1)[0])
+
+
+def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> list[dict]:
+    """The rows of `calls`, pairs of a function of this module and its arguments, per backend.
+
+    Each backend gets one process, since Keras chooses its backend when it is imported.
+    """
+    rows = []
+    for backend in backends:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "calls.json"
+            path.write_text(json.dumps(calls))
+            subprocess.run(
+                [sys.executable, "-m", "keras_shiftmlp.bench", path],
+                check=True,
+                env={**os.environ, "KERAS_BACKEND": backend},
+            )
+            rows += json.loads(path.read_text())
+    return rows
+
+
+def _product(left, right, backward, dtype) -> Callable[[], None]:
+    """A compiled product of two matrices; `backward` adds the two products of its gradients."""
+
+    def transposed(x):
+        return x.swapaxes(-1, -2) if hasattr(x, "swapaxes") else keras.ops.swapaxes(x, -1, -2)
+
+    def products(x, w, g):
+        results = [x @ w]
+        if backward:
+            results += [g @ transposed(w), transposed(x) @ g]
+        return results
+
+    shapes = (left, right, (*right[:-2], left[-2], right[-1]))
+    rng = np.random.default_rng(0)
+    arrays = [keras.ops.cast(rng.normal(size=shape).astype("float32"), dtype) for shape in shapes]
+    return _compiled(products, arrays)
+
+
+def _compiled(function, arrays):
+    """`function` of `arrays` as the backend runs it at its best, results left where they are."""
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import jax
+
+        compiled = jax.jit(function)
+
+        def run():
+            jax.block_until_ready(compiled(*arrays))
+    elif backend == "tensorflow":
+        import tensorflow as tf
+
+        compiled = tf.function(function, jit_compile=True)
+
+        def run():
+            for result in compiled(*arrays):
+                result[..., :1, :1].numpy()  # waits
+    else:
+        import torch
+
+        def run():
+            with torch.no_grad():
+                function(*arrays)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+
+    run()
+    return run
+
+
+def _on_device(model, data):
+    """A forward pass whose result is not copied to the host."""
+    arrays = [keras.ops.convert_to_tensor(x) for x in (data if isinstance(data, list) else [data])]
+
+    def forward(*inputs):
+        return [model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)]
+
+    return _compiled(forward, arrays)
+
+
+def _seconds(function):
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+@contextlib.contextmanager
+def _peak_memory():
+    """The largest resident size inside the block, in MB, where Linux tells."""
+    peak = {}
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+    yield peak
+    with contextlib.suppress(OSError):
+        status = Path("/proc/self/status").read_text()
+        peak["mb"] = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
+def _main():
+    path = Path(sys.argv[1])
+    rows = []
+    for function, arguments in json.loads(path.read_text()):
+        rows += {"measure": measure, "profile": profile}[function](**arguments)
+        keras.utils.clear_session()
+    path.write_text(json.dumps(rows))
+
+
+if __name__ == "__main__":
+    _main()

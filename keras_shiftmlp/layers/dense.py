@@ -1,0 +1,32 @@
+"""A dense layer over the channels."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class Dense(keras.layers.Dense):
+    """`keras.layers.Dense`, with all positions in the rows of one matrix on JAX.
+
+    XLA multiplies matrices at full speed, but the gradient of a kernel that met a map
+    `(B, H, W, C)` is a product over three axes, for which it has slower code on a CPU. It bears
+    the name of Keras's layer since the paths inside `.weights.h5` files come from class names.
+
+    Call arguments:
+        inputs: Tensor `(..., C)`.
+
+    Returns:
+        Tensor `(..., units)`.
+
+    Example:
+
+    >>> tuple(Dense(24)(keras.ops.ones((2, 7, 7, 16))).shape)
+    (2, 7, 7, 24)
+    """
+
+    def call(self, inputs, training=None):
+        if keras.backend.backend() != "jax":
+            return super().call(inputs, training=training)
+        # (..., C) -> (N, C) -> (N, units) -> (..., units)
+        y = super().call(ops.reshape(inputs, (-1, inputs.shape[-1])), training=training)
+        return ops.reshape(y, (*ops.shape(inputs)[:-1], self.units))
