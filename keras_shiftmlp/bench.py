@@ -257,7 +257,7 @@ def _compiled(function, arrays):
         def run():
             for result in compiled(*arrays):
                 result[..., :1, :1].numpy()  # waits
-    else:
+    elif backend == "torch":
         import torch
 
         def run():
@@ -265,6 +265,10 @@ def _compiled(function, arrays):
                 function(*arrays)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
+    else:
+
+        def run():
+            function(*arrays)
 
     run()
     return run

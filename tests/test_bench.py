@@ -1,0 +1,81 @@
+"""The benchmark, and the work that a compiled model does: counted, so it repeats to the digit."""
+
+import json
+import math
+
+import keras
+import pytest
+from cases import BACKEND
+
+import keras_shiftmlp
+from keras_shiftmlp import bench, cli
+from keras_shiftmlp.layers import MixShift
+
+# Of XLA on a CPU, forward and with all gradients: operations and bytes of memory as multiples of
+# those of the matrix products alone.
+WORK = {
+    "MixerNano": ((1.04, 2.1), (1.07, 3.7)),
+    "S2MLPNano": ((1.04, 2.7), (1.04, 3.0)),
+    "S2MLPv2Nano": ((1.04, 3.5), (1.06, 3.9)),
+    "MSMLPNano": ((1.08, 2.6), (1.75, 5.0)),
+}
+
+
+def work_of(products):
+    """Operations, and bytes read and written, of the products."""
+    operations = memory = 0
+    for (left, right), count in products.items():
+        columns = right[-1] * math.prod(right[:-2])
+        operations += count * 2 * math.prod(left) * columns
+        outputs = math.prod(left[:-1]) * columns
+        memory += count * 4 * (math.prod(left) + math.prod(right) + outputs)
+    return operations, memory
+
+
+@pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+def test_products_are_those_that_are_counted(case):
+    model = case.build()
+    operations, _ = work_of(bench.matmuls(model, 3))
+    mixing = [layer for layer in model.layers if isinstance(layer, MixShift)]
+    rest = sum(layer.count_macs(layer.output.shape) for layer in mixing)
+    assert operations == 3 * 2 * (keras_shiftmlp.count_macs(model) - rest)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="XLA counts")
+@pytest.mark.parametrize("name", WORK)
+def test_compiled_work_stays_what_it_is(name):
+    import jax
+
+    model = keras_shiftmlp.get_model(name, weights=None)
+    x = keras.ops.zeros((2, *model.input_shape[1:]))
+    others = [v.value for v in model.non_trainable_variables]
+
+    def forward(weights):
+        return model.stateless_call(weights, others, x, training=False)[0]
+
+    def backward(weights):
+        loss = lambda w: model.stateless_call(w, others, x, training=True)[0][:, 0].sum()  # noqa: E731
+        return jax.grad(loss)(weights)
+
+    weights = [v.value for v in model.trainable_variables]
+    operations, memory = work_of(bench.matmuls(model, 2))
+    for function, factor, limits in zip((forward, backward), (1, 3), WORK[name]):
+        counted = jax.jit(function).lower(weights).compile().cost_analysis()
+        assert 1 <= counted["flops"] / operations / factor <= limits[0]
+        assert 1 <= counted["bytes accessed"] / memory / factor <= limits[1]
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+def test_the_command_line_measures(tmp_path, capsys):
+    command = ["bench", "MixerNano", "--backends", "torch", "numpy", "--modes", "predict"]
+    options = ["--batch-size", "2", "--repeats", "2", "--profile", "--out", str(tmp_path)]
+    cli.main([*command, *options])
+    printed = capsys.readouterr().out
+    results = json.loads((tmp_path / "bench.json").read_text())
+    assert [row["backend"] for row in results["rows"]] == ["torch", "numpy"]
+    for row in results["rows"]:
+        assert row["ms"] > 0 and row["ratio"] == pytest.approx(row["ms"] / row["matmul_ms"])
+        assert f"| {row['backend']} | predict | {row['ms']:.2f} |" in printed
+    layers = {row["layer"]: row["count"] for row in results["profile"] if row["backend"] == "torch"}
+    assert layers["TokenDense"] == 2 * 8 and layers["Dense"] == 2 * 8 + 1
+    assert (tmp_path / "bench.png").stat().st_size > 10_000
