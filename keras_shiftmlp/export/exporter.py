@@ -302,11 +302,11 @@ def _check_model(model):
             "`model` must be a built Keras model, one that knows its inputs and outputs. "
             f"Received: `model={model}`"
         )
-    single = len(inputs) == 1 and keras.utils.is_keras_tensor(model.output)
-    if not single or len(inputs[0].shape) != 4:
+    if [len(x.shape) for x in inputs] != [4] or len(model.outputs) != 1:
+        inputs, outputs = ([x.shape for x in tensors] for tensors in (inputs, model.outputs))
         raise ValueError(
-            "`model` must have one input, images `(B, H, W, C)`, and one output. Received: "
-            f"inputs {[tuple(x.shape) for x in inputs]} and output_shape={model.output_shape}"
+            "`model` must have one input, images `(B, H, W, C)`, and one output. "
+            f"Received: a `model` of {inputs=} and {outputs=}"
         )
 
 
@@ -346,6 +346,8 @@ def _private_copy(model, size):
     with zero_start():
         copy = keras.models.model_from_json(json.dumps(saved))
     copy.set_weights(model.get_weights())
+    if isinstance(copy, keras.Sequential):
+        copy = keras.Model(copy.inputs[0], copy.outputs[0], name=copy.name)
     head, activation = copy.layers[-1], None
     if isinstance(head, keras.layers.Dense) and len(copy.output_shape) == 2:
         activation = keras.activations.serialize(head.activation)
