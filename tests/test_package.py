@@ -56,7 +56,10 @@ def test_importing_the_package_alone_is_quick():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_only_public_keras_in_the_package(path):
     text = path.read_text()
-    assert not re.search(r"keras\.src|^\s*(import|from) (tensorflow|jax|torch)\b", text, re.M)
+    assert "keras.src" not in text
+    # Exporters speak to the engine of the format, and import it where they do.
+    engines = r"^(import|from)" if path.parent.name == "export" else r"^\s*(import|from)"
+    assert not re.search(rf"{engines} (tensorflow|jax|torch)\b", text, re.M)
     assert not re.search(r"^\s*print\(", text, re.M) or path.name == "cli.py"
     if path.parent.name == "models":
         assert len(text.splitlines()) <= 250

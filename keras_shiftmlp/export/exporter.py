@@ -195,8 +195,7 @@ def load(path: str | os.PathLike) -> Callable[[np.ndarray], dict[str, np.ndarray
         path: What `write` has written.
 
     Returns:
-        A function from float32 pixels `(B, H, W, 3)` to the outputs by name. That of a SavedModel
-        has those of all signatures, and what the root returns as `"output"`.
+        A function from float32 pixels `(B, H, W, 3)` to the outputs by name.
 
     Raises:
         ValueError: For a path that is not that of an export.
@@ -230,7 +229,7 @@ def _write_and_run(format, network, path, class_names, pixels):
     kind = FORMATS[format]
     try:
         kind.write(network, path, class_names)
-        run = kind.load(path)
+        run = (kind.check or kind.load)(path)
         return [run(x) for x in pixels]
     except Exception as error:  # exporters raise anything, with pages of their own insides
         raise ExportError(

@@ -118,6 +118,14 @@ def write_saved_model(network: Network, path: Path, class_names: Sequence[str] |
 def run_saved_model(path: Path) -> Callable:
     import tensorflow as tf
 
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return lambda images: {k: v.numpy() for k, v in serve(images=tf.constant(images)).items()}
+
+
+def run_all_of_saved_model(path: Path) -> Callable:
+    """The outputs of all signatures, and what the root returns."""
+    import tensorflow as tf
+
     root = tf.saved_model.load(str(path))
 
     def run(images):
@@ -260,6 +268,7 @@ class Format:
         write: From a network, a path and the class names to a file.
         load: From a path to a function from images to outputs by name.
         needs: Import name of each package, and what `pip install` calls it.
+        check: As `load`, with more outputs to compare, where there are more.
     """
 
     ending: str
@@ -269,13 +278,21 @@ class Format:
     write: Callable[[Network, Path, Sequence[str] | None], None]
     load: Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]]
     needs: dict[str, str]
+    check: Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]] | None = None
 
 
 EXTRA = "'keras_shiftmlp[export]'"
 TENSORFLOW = {"tensorflow": "'keras_shiftmlp[tensorflow]', or tensorflow-cpu"}
 FORMATS = {
     "saved_model": Format(
-        "", "tensorflow", "TensorFlow", True, write_saved_model, run_saved_model, TENSORFLOW
+        "",
+        "tensorflow",
+        "TensorFlow",
+        True,
+        write_saved_model,
+        run_saved_model,
+        TENSORFLOW,
+        run_all_of_saved_model,
     ),
     "onnx": Format(
         ".onnx",
