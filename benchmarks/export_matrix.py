@@ -90,7 +90,9 @@ def process(task: str, job: dict, backend: str) -> str | None:
 
 
 def size_of(path: Path) -> int:
-    files = [path, path.with_suffix(".bin")] if path.is_file() else path.rglob("*")
+    files = [path] if path.is_file() else path.rglob("*")
+    if path.suffix == ".xml":
+        files.append(path.with_suffix(".bin"))
     return sum(file.stat().st_size for file in files if file.is_file())
 
 

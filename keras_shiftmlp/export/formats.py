@@ -4,6 +4,7 @@ Nothing here is imported before it is used; this is the one place where engines 
 are spoken to.
 """
 
+import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
@@ -207,11 +208,29 @@ def write_litert(network: Network, path: Path, class_names: Sequence[str] | None
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        _plain_saved_model(network, folder)
+        with _roll_by_slices():
+            _plain_saved_model(network, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=["serving_default"]
         )
         path.write_bytes(converter.convert())
+
+
+@contextlib.contextmanager
+def _roll_by_slices():
+    """LiteRT has no roll. Everywhere else it is better left whole: tf2onnx breaks the slices."""
+    roll = keras.ops.roll
+
+    def slices(x, shift, axis):
+        split, before = -shift % x.shape[axis], (slice(None),) * axis
+        pieces = [x[(*before, slice(split, None))], x[(*before, slice(None, split))]]
+        return keras.ops.concatenate(pieces, axis=axis)
+
+    keras.ops.roll = slices
+    try:
+        yield
+    finally:
+        keras.ops.roll = roll
 
 
 def run_litert(path: Path) -> Callable:

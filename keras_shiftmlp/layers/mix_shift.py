@@ -139,15 +139,7 @@ def chunk_sizes(channels: int, groups: int) -> list[int]:
 
 
 def _roll(x, shift, axis):
-    size = x.shape[axis]
-    if size is None:
-        return ops.roll(x, shift, axis=axis) if shift else x
-    # LiteRT has no roll, and these two slices are as fast or faster elsewhere.
-    split, whole = -shift % size, (slice(None),) * axis
-    if not split:
-        return x
-    pieces = [x[(*whole, slice(split, None))], x[(*whole, slice(None, split))]]
-    return ops.concatenate(pieces, axis=axis)
+    return ops.roll(x, shift, axis=axis) if shift else x
 
 
 def _depthwise(x, kernel):
