@@ -10,5 +10,16 @@ from keras_shiftmlp.export.exporter import (
     saved_model,
     write,
 )
+from keras_shiftmlp.export.quantization import quantize
 
-__all__ = ["ExportError", "litert", "load", "onnx", "openvino", "pt2", "saved_model", "write"]
+__all__ = [
+    "ExportError",
+    "litert",
+    "load",
+    "onnx",
+    "openvino",
+    "pt2",
+    "quantize",
+    "saved_model",
+    "write",
+]

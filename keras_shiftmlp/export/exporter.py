@@ -25,7 +25,7 @@ import keras
 import numpy as np
 
 import keras_shiftmlp
-from keras_shiftmlp.export.formats import FORMATS, Network
+from keras_shiftmlp.export.formats import FORMATS, Format, Network
 from keras_shiftmlp.layers.initializers import zero_start
 from keras_shiftmlp.layers.token_dense import TokenDense
 from keras_shiftmlp.models.image_model import ImageModel
@@ -86,7 +86,7 @@ def write(
             f"`format` must be one of {', '.join(map(repr, FORMATS))}. Received: `{format=}`"
         )
     target, kind = Path(path), FORMATS[format]
-    _check_path(target, kind)
+    check_path(target, kind)
     _check_model(model)
     size = _resolve_size(model, kind, size)
     for module, install in kind.needs.items():
@@ -130,7 +130,7 @@ def write(
                 for name, v in outputs[0].items()
             },
             "parameters": model.count_params(),
-            "files": _files(Path(folder)),
+            "files": files_in(Path(folder)),
             "compared": {
                 "backend": keras.backend.backend(),
                 "runtime": kind.runtime,
@@ -276,7 +276,8 @@ def _elsewhere(format, network, path, class_names, pixels):
         return outputs
 
 
-def _check_path(target, kind):
+def check_path(target: Path, kind: Format) -> None:
+    """Raises where `target` ends otherwise than files of `kind` or holds something."""
     endings = {other.ending for other in FORMATS.values()}
     if target.suffix != kind.ending and (kind.ending or target.suffix in endings):
         raise ValueError(
@@ -416,7 +417,8 @@ def _preprocessing(model):
     return {"pixels": "0 to 255, RGB", **{key: config[key] for key in keys}}
 
 
-def _files(folder):
+def files_in(folder: Path) -> dict[str, dict]:
+    """Size and SHA-256 of every file below `folder`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
         str(path.relative_to(folder)): {
