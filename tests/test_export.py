@@ -409,3 +409,31 @@ def test_export_command(shortcut, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"bytes": 7, **card["compared"]}
     assert card["license"] == "Apache-2.0" and card["compared"]["shapes"][0] == [8, 32, 32, 3]
     assert path.read_bytes() == b"network"
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="it reads a file, whatever wrote it")
+@pytest.mark.filterwarnings("ignore")  # NNCF's own
+def test_quantize(tmp_path, pictures):
+    needs("openvino")
+    pytest.importorskip("nncf")
+    model = away_from_start(MODEL_CASES["s2_mlp"].build())
+    labels = run(model, pictures.astype("float32")).argmax(1)
+    keras_shiftmlp.export.openvino(model, tmp_path / "a.xml", images=pictures)
+    before, test = left_in(tmp_path), (pictures, labels)
+    quantize = keras_shiftmlp.export.quantize
+    with pytest.raises(keras_shiftmlp.export.ExportError, match=r"int8 loses .* `max_loss=-1"):
+        quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, test, max_loss=-1.5)
+    with pytest.raises(ValueError, match=r"an OpenVINO export. Received: `path='.*b.xml'`"):
+        quantize(tmp_path / "b.xml", tmp_path / "c.xml", pictures, test)
+    with pytest.raises(ValueError, match=r"new or empty.*a.xml"):
+        quantize(tmp_path / "a.xml", tmp_path / "a.xml", pictures, test)
+    with pytest.raises(ValueError, match=r"a label for each.*\(8, 32, 48, 3\), \(7,\)"):
+        quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, (pictures, labels[:7]))
+    assert left_in(tmp_path) == before
+    card = quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, test, max_loss=0.3)
+    assert set(left_in(tmp_path)) - set(before) == {"b.xml", "b.bin", "b.xml.card.json"}
+    assert card["float32"]["accuracy"] == 1.0
+    assert card["int8"]["weight_bytes"] < 0.5 * card["float32"]["weight_bytes"]
+    few = pictures[:2].astype("float32")
+    rounded, exact = (keras_shiftmlp.export.load(tmp_path / f)(few) for f in ("b.xml", "a.xml"))
+    assert 1e-6 < np.abs(rounded["logits"] - exact["logits"]).max() < 1

@@ -71,6 +71,13 @@ def test_readme_and_docs_tables_are_the_measured_ones():
     assert [row["model"] for row in rows] == keras_shiftmlp.list_models()
 
 
+def test_export_table_is_that_of_its_rows():
+    script, rows = ROOT / "benchmarks" / "export_matrix.py", ROOT / "docs" / "export_matrix.json"
+    command = [sys.executable, script, "--from-json", rows]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() in (ROOT / "docs" / "export.md").read_text()
+
+
 def test_results_table_is_that_of_the_shipped_manifest():
     command = [sys.executable, ROOT / "weights" / "results.py"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -64,7 +64,16 @@ def quantize(
 
     batches = [{"images": images[i : i + BATCH]} for i in range(0, len(images), BATCH)]
     model = openvino.Core().read_model(str(path))
-    model = nncf.quantize(model, nncf.Dataset(batches), subset_size=len(batches))
+    # OpenVINO's processor plugin refuses activations with a range per channel (MS-MLP's).
+    per_tensor = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
+    model = nncf.quantize(
+        model,
+        nncf.Dataset(batches),
+        subset_size=len(batches),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_quantization_params=per_tensor
+        ),
+    )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         unfinished = Path(folder, target.name)
