@@ -8,7 +8,9 @@ __version__ = "0.1.0"
 
 # Public name -> the module it lives in, imported on first use: Keras alone takes seconds.
 _MODULES = {
-    **dict.fromkeys(["layers", "models", "preprocessing", "training", "visualization"], None),
+    **dict.fromkeys(
+        ["export", "layers", "models", "preprocessing", "training", "visualization"], None
+    ),
     **dict.fromkeys(
         [
             "ImageModel", "MSMLP", "MSMLPBase", "MSMLPNano", "MSMLPSmall", "MSMLPTiny", "Mixer",

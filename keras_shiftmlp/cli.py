@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> None:
     weights.add_argument("model", nargs="?", help="of one model only, such as MixerB16")
     _add_training(commands)
     _add_bench(commands)
+    _add_export(commands)
     options = parser.parse_args(arguments)
     if "run" in options:
         # What the library logs is what someone at a terminal wants to read.
@@ -211,6 +212,27 @@ def _profile_table(rows):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _add_export(commands):
+    export = commands.add_parser(
+        "export", help="write a model for other runtimes; needs TensorFlow"
+    )
+    export.add_argument("model", help="constructor, or a .keras file")
+    export.add_argument("--weights", help="checkpoint of the constructor, such as cifar10")
+    export.add_argument(
+        "--out",
+        required=True,
+        help="folder of a SavedModel, or a file that ends in .onnx, .xml, .tflite or .pt2",
+    )
+    export.add_argument(
+        "--size", type=int, nargs="+", help="side, or height and width; open where possible"
+    )
+    export.add_argument(
+        "--images", help="pictures to compare on, one subfolder per class; noise by default"
+    )
+    export.add_argument("--tolerance", type=float, default=1e-4)
+    export.set_defaults(run=_export)
+
+
 def _train(options):
     """Runs `keras-shiftmlp train` and returns the last line of its history."""
     import keras
@@ -255,15 +277,9 @@ def _train(options):
 
 def _evaluate(options):
     """Runs `keras-shiftmlp evaluate` and returns its result."""
-    import keras
-
     from keras_shiftmlp import training
-    from keras_shiftmlp.models import get_model
 
-    if options.model.endswith(".keras"):
-        model = keras.models.load_model(options.model)
-    else:
-        model = get_model(options.model, weights=options.weights)
+    model = _model(options)
     images = training.load_images(options.data, model.class_names)
     result = training.evaluate(
         model,
@@ -272,6 +288,44 @@ def _evaluate(options):
         crop_fraction=model.preprocessing.crop_fraction,
     )
     return json.dumps(result)
+
+
+def _export(options):
+    """Runs `keras-shiftmlp export` and returns how the file compares with Keras."""
+    from keras_shiftmlp import checkpoints, export, training
+
+    model, pictures, license = _model(options), None, None
+    size = options.size[0] if options.size and len(options.size) == 1 else options.size
+    if options.images:
+        side = size or model.input_shape[1] or model.preprocessing.image_size
+        if not isinstance(side, int):
+            raise SystemExit("--images are made square: give --size as one side.")
+        images = training.load_images(options.images)
+        pictures = images.split(min(8, len(images) - 1))[1].resized(side).source
+    if options.weights and not options.model.endswith(".keras"):
+        with contextlib.suppress(ValueError):  # a file or an address has no licence that we know
+            license = checkpoints.weights_info(options.model, options.weights)["license"]
+    endings = {kind.ending: name for name, kind in export.exporter.FORMATS.items()}
+    card = export.write(
+        model,
+        options.out,
+        endings.get(os.path.splitext(options.out)[1], "saved_model"),
+        size=size,
+        images=pictures,
+        tolerance=options.tolerance,
+        license=license,
+    )
+    return json.dumps({"bytes": card["bytes"], **card["compared"]})
+
+
+def _model(options):
+    import keras
+
+    from keras_shiftmlp.models import get_model
+
+    if options.model.endswith(".keras"):
+        return keras.models.load_model(options.model)
+    return get_model(options.model, weights=options.weights)
 
 
 def _value(text):

@@ -1,0 +1,25 @@
+"""Files that others run. `keras_shiftmlp.export` is imported on first use."""
+
+from keras_shiftmlp.export.exporter import (
+    ExportError,
+    litert,
+    load,
+    onnx,
+    openvino,
+    pt2,
+    saved_model,
+    write,
+)
+from keras_shiftmlp.export.quantization import quantize
+
+__all__ = [
+    "ExportError",
+    "litert",
+    "load",
+    "onnx",
+    "openvino",
+    "pt2",
+    "quantize",
+    "saved_model",
+    "write",
+]

@@ -1,0 +1,346 @@
+"""The formats: how each is written and how its own runtime runs it.
+
+Nothing here is imported before it is used; this is the one place where engines other than Keras
+are spoken to.
+"""
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+# The highest that tf2onnx writes.
+OPSET = 18
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A model whose last activation was taken off, and that activation.
+
+    Args:
+        model: From images `(B, H, W, C)` to logits, or to features where there is no classifier.
+        activation: What the model itself ends with, serialized; `None` without a classifier.
+    """
+
+    model: keras.Model
+    activation: str | dict | None
+
+    def own(self, images, training: bool = False):
+        """What the model itself returns."""
+        return self.activated(self.model(images, training=training))
+
+    def activated(self, y):
+        """What the model itself returns, from the output of `model`."""
+        return y if self.activation is None else keras.activations.get(self.activation)(y)
+
+    def serve(self, images) -> dict:
+        """What every format returns, by name."""
+        return self.named(self.model(images, training=False))
+
+    def named(self, y) -> dict:
+        """What every format returns, from the output of `model`."""
+        if self.activation is None:
+            return {"features": y}
+        # A classifier without an activation gives logits, whose probabilities are their softmax.
+        probabilities = keras.ops.softmax(y) if self.activation == "linear" else self.activated(y)
+        return {"probabilities": probabilities, "logits": y}
+
+    def inner(self) -> dict[str, dict]:
+        """What else a SavedModel has signatures for: tensors of the model, by name."""
+        signatures = {}
+        if self.activation is not None:
+            signatures["feature_vector"] = {"feature_vector": self.model.layers[-1].input}
+        elif len(self.model.output_shape) == 2:
+            signatures["feature_vector"] = {"feature_vector": self.model.output}
+        if getattr(self.model, "pyramid_outputs", None):
+            signatures["feature_maps"] = self.model.pyramid_outputs
+        return signatures
+
+
+def _serving(network):
+    import tensorflow as tf
+
+    # (B, H, W, C), unknown where the model leaves it open
+    spec = tf.TensorSpec(network.model.input_shape, tf.float32, name="images")
+    return tf.function(network.serve, input_signature=[spec], autograph=False)
+
+
+def write_saved_model(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
+    """A reusable SavedModel, as TF Hub defines it."""
+    import tensorflow as tf
+
+    def function(call, dtype=tf.float32):
+        spec = tf.TensorSpec(network.model.input_shape, dtype, name="images")
+        return tf.function(call, input_signature=[spec], autograph=False)
+
+    # Traced once for each; everything below calls these.
+    own = {
+        training: function(lambda x, t=training: network.own(x, t)) for training in (False, True)
+    }
+    serve = function(network.serve)
+
+    def call(images, training=False):
+        return own[bool(training)](tf.cast(images, tf.float32))
+
+    root = tf.train.Checkpoint()
+    root.__call__ = tf.function(call, autograph=False)
+    for dtype in (tf.float32, tf.uint8):
+        for training in own:
+            spec = tf.TensorSpec(network.model.input_shape, dtype, name="images")
+            root.__call__.get_concrete_function(spec, training=training)
+    # Under these names `keras.layers.TFSMLayer` finds them.
+    root.serve, root.serve_training = own[False], own[True]
+    root.variables = [variable.value for variable in network.model.variables]
+    trainable = network.model.trainable_variables
+    root.trainable_variables = [variable.value for variable in trainable]
+    root.regularization_losses = [
+        tf.function(lambda v=v: v.regularizer(v), input_signature=[], autograph=False)
+        for v in trainable
+        if v.regularizer is not None
+    ]
+    signatures = {
+        "serving_default": serve,
+        "serving_uint8": function(lambda images: serve(tf.cast(images, tf.float32)), tf.uint8),
+    }
+    for name, tensors in network.inner().items():
+        signatures[name] = function(keras.Model(network.model.input, tensors))
+    with tempfile.TemporaryDirectory() as folder:
+        if class_names is not None:
+            file = Path(folder, "class_names.txt")
+            file.write_text("".join(f"{name}\n" for name in class_names))
+            root.class_names = tf.saved_model.Asset(str(file))
+        tf.saved_model.save(root, str(path), signatures)
+
+
+def run_saved_model(path: Path) -> Callable:
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    return lambda images: {k: v.numpy() for k, v in serve(images=tf.constant(images)).items()}
+
+
+def run_all_of_saved_model(path: Path) -> Callable:
+    """The outputs of all signatures, and what the root returns."""
+    import tensorflow as tf
+
+    root = tf.saved_model.load(str(path))
+
+    def run(images):
+        outputs = {}
+        for name, signature in root.signatures.items():
+            if name != "serving_uint8":
+                outputs.update(signature(images=tf.constant(images)))
+        whole = images.astype("uint8")
+        # Both kinds of pixels are tried where they say the same.
+        outputs["output"] = root(tf.constant(whole if (whole == images).all() else images))
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    return run
+
+
+def write_onnx(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
+    import tf2onnx
+
+    def erfc(ctx, node, name, args):
+        # TensorFlow computes the exact GELU from Erfc, which ONNX lacks: 1 - Erf.
+        erf = ctx.make_node("Erf", node.input, name=f"{name}_erf")
+        one = ctx.make_const(f"{name}_one", np.float32(1))
+        shape, dtype = ctx.get_shape(node.output[0]), ctx.get_dtype(node.output[0])
+        ctx.remove_node(node.name)
+        inputs = [one.output[0], erf.output[0]]
+        ctx.make_node("Sub", inputs, outputs=node.output, name=name, shapes=[shape], dtypes=[dtype])
+
+    serve = _serving(network)
+    tf2onnx.convert.from_function(
+        serve,
+        input_signature=serve.input_signature,
+        opset=OPSET,
+        custom_op_handlers={"Erfc": (erfc, [])},
+        output_path=str(path),
+    )
+
+
+def run_onnx(path: Path) -> Callable:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: dict(zip(names, session.run(None, {"images": images})))
+
+
+def _plain_saved_model(network, folder):
+    import tensorflow as tf
+
+    root, serve = tf.train.Checkpoint(), _serving(network)
+    root.variables = [variable.value for variable in network.model.variables]
+    tf.saved_model.save(root, folder, {"serving_default": serve})
+    return serve
+
+
+def write_openvino(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
+    import openvino
+
+    with tempfile.TemporaryDirectory() as folder:
+        _plain_saved_model(network, folder)
+        model = openvino.convert_model(folder)
+        # float16 weights are its default.
+        openvino.save_model(model, str(path), compress_to_fp16=False)
+
+
+def run_openvino(path: Path) -> Callable:
+    import openvino
+
+    # Without the hint it computes in bfloat16 where the processor can.
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(images):
+        outputs = compiled({"images": images}).items()
+        return {output.get_any_name(): np.array(value) for output, value in outputs}
+
+    return run
+
+
+def write_litert(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as folder:
+        with _roll_by_slices():
+            _plain_saved_model(network, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["serving_default"]
+        )
+        path.write_bytes(converter.convert())
+
+
+@contextlib.contextmanager
+def _roll_by_slices():
+    """LiteRT has no roll. Everywhere else it is better left whole: tf2onnx breaks the slices."""
+    roll = keras.ops.roll
+
+    def slices(x, shift, axis):
+        split, before = -shift % x.shape[axis], (slice(None),) * axis
+        pieces = [x[(*before, slice(split, None))], x[(*before, slice(None, split))]]
+        return keras.ops.concatenate(pieces, axis=axis)
+
+    keras.ops.roll = slices
+    try:
+        yield
+    finally:
+        keras.ops.roll = roll
+
+
+def run_litert(path: Path) -> Callable:
+    from ai_edge_litert.interpreter import Interpreter
+
+    # The signature runner resizes the input to the batch that it gets.
+    runner = Interpreter(model_path=str(path)).get_signature_runner("serving_default")
+    return lambda images: runner(images=images)
+
+
+def write_pt2(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
+    import torch
+
+    class Serving(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = network.model
+
+        def forward(self, images):
+            return network.serve(images)
+
+    _, *shape = network.model.input_shape
+    # Two images: a batch of one would be taken for a constant.
+    images = torch.zeros((2, *shape), device=network.model.weights[0].value.device)
+    batch = torch.export.Dim("batch", min=1)
+    program = torch.export.export(Serving().eval(), (images,), dynamic_shapes=({0: batch},))
+    torch.export.save(program, path)
+
+
+def run_pt2(path: Path) -> Callable:
+    import torch
+
+    program = torch.export.load(path)
+    device = next(iter(program.state_dict.values())).device
+    module = program.module()
+
+    def run(images):
+        with torch.no_grad():
+            outputs = module(torch.from_numpy(images).to(device))
+        return {name: value.cpu().numpy() for name, value in outputs.items()}
+
+    return run
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Args:
+        ending: What the path ends in; empty for a folder.
+        engine: Backend of Keras that it is written under.
+        runtime: Name of what runs it.
+        any_size: Whether height and width may stay open.
+        write: From a network, a path and the class names to a file.
+        load: From a path to a function from images to outputs by name.
+        needs: Import name of each package, and what `pip install` calls it.
+        check: As `load`, with more outputs to compare, where there are more.
+    """
+
+    ending: str
+    engine: str
+    runtime: str
+    any_size: bool
+    write: Callable[[Network, Path, Sequence[str] | None], None]
+    load: Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]]
+    needs: dict[str, str]
+    check: Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]] | None = None
+
+
+EXTRA = "'keras_shiftmlp[export]'"
+TENSORFLOW = {"tensorflow": "'keras_shiftmlp[tensorflow]', or tensorflow-cpu"}
+FORMATS = {
+    "saved_model": Format(
+        "",
+        "tensorflow",
+        "TensorFlow",
+        True,
+        write_saved_model,
+        run_saved_model,
+        TENSORFLOW,
+        run_all_of_saved_model,
+    ),
+    "onnx": Format(
+        ".onnx",
+        "tensorflow",
+        "ONNX Runtime",
+        True,
+        write_onnx,
+        run_onnx,
+        {**TENSORFLOW, "tf2onnx": EXTRA, "onnxruntime": EXTRA},
+    ),
+    "openvino": Format(
+        ".xml",
+        "tensorflow",
+        "OpenVINO",
+        True,
+        write_openvino,
+        run_openvino,
+        {**TENSORFLOW, "openvino": EXTRA},
+    ),
+    "litert": Format(
+        ".tflite",
+        "tensorflow",
+        "LiteRT",
+        False,
+        write_litert,
+        run_litert,
+        {**TENSORFLOW, "ai_edge_litert": EXTRA},
+    ),
+    "pt2": Format(
+        ".pt2", "torch", "PyTorch", False, write_pt2, run_pt2, {"torch": "'keras_shiftmlp[torch]'"}
+    ),
+}

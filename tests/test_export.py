@@ -1,0 +1,439 @@
+"""Exports: what their own runtimes compute, what is refused, and that nothing is left behind."""
+
+import hashlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import types
+
+import keras
+import numpy as np
+import pytest
+from cases import BACKEND, MODEL_CASES, run
+
+import keras_shiftmlp
+from keras_shiftmlp import cli
+from keras_shiftmlp.export import exporter
+
+once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+ENDINGS = {name: kind.ending for name, kind in exporter.FORMATS.items()}
+PACKAGES = {name: kind.needs for name, kind in exporter.FORMATS.items()}
+
+
+def needs(*formats):
+    for format in formats:
+        for package in PACKAGES[format]:
+            pytest.importorskip(package)
+
+
+def away_from_start(model):
+    """Weights as after training: no zeros, no ones, and a head that tells pictures apart."""
+    rng = np.random.default_rng(1)
+    draw = [w + 0.1 * rng.normal(size=w.shape).astype(w.dtype) for w in model.get_weights()]
+    model.set_weights(draw)
+    return model
+
+
+@pytest.fixture
+def pictures():
+    """Scanned digits, in colour: `(8, 32, 48, 3)` of uint8."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits().images[:8] * 255 / 16
+    grey = np.kron(digits, np.ones((1, 4, 6)))
+    return np.stack([grey, 255 - grey, grey / 2], axis=-1).astype("uint8")
+
+
+@pytest.fixture
+def shortcut(monkeypatch):
+    """Replaces ONNX by a format whose file is the network itself: all but the exporter."""
+
+    def write(network, path, class_names):
+        path.write_bytes(b"network")
+        shortcut.network = network
+
+    def load(path):
+        def run_network(images):
+            outputs = shortcut.network.serve(keras.ops.convert_to_tensor(images))
+            return {k: keras.ops.convert_to_numpy(v) for k, v in outputs.items()}
+
+        return run_network
+
+    fields = vars(exporter.FORMATS["onnx"])
+    changes = dict(engine=BACKEND, write=write, load=load, needs={})
+    shortcut = types.SimpleNamespace(**{**fields, **changes})
+    monkeypatch.setitem(exporter.FORMATS, "onnx", shortcut)
+    return shortcut
+
+
+def left_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends hand their weights to it")
+@pytest.mark.parametrize("format", ["onnx", "litert"])
+def test_every_family(case, format, tmp_path, pictures):
+    needs(format)
+    if format == "litert" and case.constructor not in ("Mixer", "MSMLP"):
+        pytest.skip("of the operators of the others, test_every_format has all")
+    model = away_from_start(case.build())
+    path = tmp_path / f"model{ENDINGS[format]}"
+    card = keras_shiftmlp.export.write(model, path, format, images=pictures)
+    free = case.any_size and format == "onnx"
+    assert card["input"]["shape"] == [None, *((None, None) if free else (32, 48)), 3]
+    compute = keras_shiftmlp.export.load(path)
+    few = pictures[:3].astype("float32")
+    outputs = compute(few)
+    here = run(model, few)
+    np.testing.assert_allclose(outputs["probabilities"], here, atol=1e-5)
+    assert np.abs(outputs["probabilities"] - outputs["probabilities"][:1]).max() > 1e-3
+    shifted = outputs["logits"] - np.log(here)
+    np.testing.assert_allclose(shifted, shifted[:, :1] + 0 * shifted, atol=1e-4)
+    if free:
+        assert compute(few[:, :24, :20])["logits"].shape == (3, 5)
+
+
+@pytest.mark.parametrize("format", ENDINGS)
+def test_every_format(format, tmp_path, pictures):
+    needs(format)
+    if exporter.FORMATS[format].engine != BACKEND or format == "onnx":
+        pytest.skip("written by another engine, or for every family above")
+    model = away_from_start(MODEL_CASES["s2_mlp_v2"].build(depths=(1, 1), drop_path_rate=0.2))
+    model.class_names = ["ant", "bee", "cat", "dog", "eel"]
+    path = tmp_path / "new" / f"model{ENDINGS[format]}"
+    card = keras_shiftmlp.export.write(model, path, format, images=pictures, license="MIT")
+    outputs = keras_shiftmlp.export.load(path)(pictures.astype("float32"))
+    np.testing.assert_allclose(outputs["probabilities"], run(model, pictures), atol=1e-5)
+    assert max(card["compared"]["scaled_difference"].values()) <= 1e-4
+    expected = {path.name, f"{path.name}.card.json"}
+    assert set(left_in(path.parent)) == expected | (
+        {"model.bin"} if format == "openvino" else set()
+    )
+    assert card == json.loads((path.parent / f"{path.name}.card.json").read_text())
+    assert card["class_names"] == list(model.class_names) and card["license"] == "MIT"
+    assert card["preprocessing"]["mean"] == list(model.preprocessing.mean)
+    for name, file in card["files"].items():
+        content = (path.parent / name).read_bytes()
+        assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+AS_HUB_MODEL = """
+import json, sys
+import numpy as np, tensorflow as tf, tensorflow_hub as hub, tf_keras
+path, pictures, out = sys.argv[1:]
+x = np.load(pictures)
+root = hub.load(path)
+plain = tf.saved_model.load(path)
+fresh = root(x.astype("float32"))
+assert isinstance(fresh, tf.Tensor)
+for again in (root(x), root(x, training=False), plain(x), plain.serve(x.astype("float32"))):
+    np.testing.assert_allclose(again, fresh, atol=1e-6)
+assert np.abs(root(x, training=True) - root(x, training=True)).max() > 1e-4  # dropout
+assert root.regularization_losses == []
+other = root(x[:1, :24, :20])  # another size
+assert other.shape == (1, 5)
+names = open(plain.class_names.asset_path.numpy()).read().split()
+signatures = {
+    name: {key: [*spec.shape] for key, spec in signature.structured_outputs.items()}
+    for name, signature in plain.signatures.items()
+}
+inputs = tf_keras.Input((None, None, 3), dtype=tf.uint8)
+layer = hub.KerasLayer(path, trainable=True)
+model = tf_keras.Model(inputs, tf_keras.layers.Dense(2)(layer(inputs)))
+before = [v.numpy() for v in layer.trainable_variables]
+inferred = [model(x).numpy() for _ in range(2)]
+np.testing.assert_array_equal(*inferred)
+model.compile(tf_keras.optimizers.SGD(0.1), tf_keras.losses.MeanSquaredError())
+model.fit(x, np.eye(2)[np.arange(8) % 2], batch_size=8, epochs=2, verbose=0)
+moved = sum(np.any(v.numpy() != old) for v, old in zip(layer.trainable_variables, before))
+assert "keras_shiftmlp" not in sys.modules
+json.dump(
+    {
+        "output": fresh.numpy().tolist(),
+        "names": names,
+        "signatures": signatures,
+        "variables": len(root.variables),
+        "trainable": len(root.trainable_variables),
+        "moved": int(moved),
+    },
+    open(out, "w"),
+)
+"""
+
+
+def in_tensorflow(code, *arguments):
+    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert not done.returncode, done.stderr[-3000:]
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX has the next test but one")
+def test_saved_model_is_used_as_hub_models_are(tmp_path, pictures):
+    needs("saved_model")
+    pytest.importorskip("tensorflow_hub")
+    pytest.importorskip("tf_keras")
+    ms_mlp = MODEL_CASES["ms_mlp"].build(depths=(1, 1), dropout_rate=0.3, drop_path_rate=0.2)
+    model = away_from_start(ms_mlp)
+    model.class_names = ["ant", "bee", "cat", "dog", "eel"]
+    keras_shiftmlp.export.saved_model(model, tmp_path / "model", images=pictures)
+    np.save(tmp_path / "pictures.npy", pictures)
+    files = [tmp_path / name for name in ("model", "pictures.npy", "seen.json")]
+    in_tensorflow(AS_HUB_MODEL, *files)
+    seen = json.loads(files[-1].read_text())
+    np.testing.assert_allclose(seen["output"], run(model, pictures), atol=1e-5)
+    assert seen["names"] == list(model.class_names)
+    assert seen["signatures"] == {
+        "serving_default": {"probabilities": [None, 5], "logits": [None, 5]},
+        "serving_uint8": {"probabilities": [None, 5], "logits": [None, 5]},
+        "feature_vector": {"feature_vector": [None, 26]},
+        "feature_maps": {"P2": [None, None, None, 13], "P3": [None, None, None, 26]},
+    }
+    assert seen["trainable"] == seen["moved"] == len(model.trainable_variables)
+    assert seen["variables"] >= seen["trainable"]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TFSMLayer is of TensorFlow alone")
+def test_saved_model_as_a_keras_layer(tmp_path, pictures):
+    needs("saved_model")
+    model = away_from_start(MODEL_CASES["s2_mlp"].build(dropout_rate=0.3))
+    keras_shiftmlp.export.saved_model(model, tmp_path / "model", images=pictures)
+    layer = keras.layers.TFSMLayer(str(tmp_path / "model"), call_training_endpoint="serve_training")
+    x = pictures.astype("float32")
+    np.testing.assert_allclose(layer(x), run(model, x), atol=1e-5)
+    assert np.abs(layer(x, training=True) - layer(x, training=True)).max() > 1e-4
+    assert len(layer.trainable_weights) == len(model.trainable_variables)
+
+
+FINE_TUNE = """
+import json, sys
+import numpy as np, tensorflow as tf, tensorflow_hub as hub, tf_keras
+path, data, out = sys.argv[1:]
+tf_keras.utils.set_random_seed(0)
+with np.load(data) as file:
+    x, y = file["x"], file["y"]
+layer = hub.KerasLayer(path, trainable=True)
+model = tf_keras.Sequential([tf_keras.Input((8, 8, 3)), layer])
+model.compile(
+    tf_keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
+)
+before = [v.numpy() for v in layer.trainable_variables]
+_, first = model.evaluate(x[1200:], y[1200:], verbose=0)
+model.fit(x[:1200], y[:1200], epochs=3, verbose=0)
+_, last = model.evaluate(x[1200:], y[1200:], verbose=0)
+still = [v.name for v, old in zip(layer.trainable_variables, before) if np.all(v.numpy() == old)]
+json.dump({"first": first, "last": last, "still": still}, open(out, "w"))
+"""
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="from JAX to TF Hub")
+def test_hub_fine_tunes_what_jax_has_trained(tmp_path):
+    needs("saved_model")
+    pytest.importorskip("tensorflow_hub")
+    pytest.importorskip("tf_keras")
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    x = np.repeat(digits.images[..., None] * 255 / 16, 3, axis=-1).astype("uint8")
+    y = digits.target
+    model = keras_shiftmlp.S2MLP(
+        patch_size=2, dim=32, depth=1, classes=10, input_shape=(8, 8, 3), dropout_rate=0.05
+    )
+    model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
+    model.fit(x[:1200], y[:1200], batch_size=40, epochs=1, verbose=0)
+    here = np.mean(model.predict(x[1200:], verbose=0).argmax(1) == y[1200:])
+    keras_shiftmlp.export.saved_model(model, tmp_path / "model", images=x[:8])
+    np.savez(tmp_path / "digits.npz", x=x.astype("float32"), y=y)
+    in_tensorflow(FINE_TUNE, tmp_path / "model", tmp_path / "digits.npz", tmp_path / "seen.json")
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert abs(seen["first"] - here) < 5e-3 and here > 0.15  # what JAX has learned arrived
+    assert seen["last"] > seen["first"] + 0.1
+    assert seen["still"] == []
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="compiles for long, and finds nothing else")
+def test_other_models(shortcut, tmp_path, pictures):
+    """Without a head, with logits, in half precision, and one that is only made of ours."""
+    case, x = MODEL_CASES["s2_mlp"], pictures.astype("float32")
+    ours = case.build(include_top=False, pooling="avg")
+    around = keras.Sequential([keras.Input((32, 48, 3)), ours, keras.layers.Dense(3, "sigmoid")])
+    for index, (model, outputs) in enumerate(
+        (
+            (case.build(include_top=False), {"features": [None, None, None, 18]}),
+            (ours, {"features": [None, 18]}),
+            (case.build(classifier_activation=None), {"logits": [None, 5]}),
+            (case.build(dtype="mixed_bfloat16"), {"logits": [None, 5]}),
+            (around, {"logits": [None, 3]}),
+        )
+    ):
+        path = tmp_path / f"{index}.onnx"
+        card = keras_shiftmlp.export.onnx(away_from_start(model), path, images=pictures)
+        if "logits" in outputs:
+            outputs["probabilities"] = outputs["logits"]
+        assert card["outputs"] == outputs
+        assert shortcut.network.model.layers[-1].compute_dtype == "float32"
+        own = keras.ops.convert_to_numpy(shortcut.network.own(keras.ops.convert_to_tensor(x)))
+        tolerance = 5e-2 if index == 3 else 1e-5
+        np.testing.assert_allclose(own, run(model, x), atol=tolerance)
+    assert card["preprocessing"] is None and card["input"]["shape"] == [None, 32, 48, 3]
+
+
+@once
+def test_sizes(shortcut, tmp_path):
+    shifts, mixer = (MODEL_CASES[name].build() for name in ("s2_mlp_v2", "mixer"))
+    write = keras_shiftmlp.export.onnx
+    assert write(shifts, tmp_path / "a.onnx")["input"]["shape"] == [None, None, None, 3]
+    assert write(shifts, tmp_path / "b.onnx", size=40)["input"]["shape"] == [None, 40, 40, 3]
+    card = write(shifts, tmp_path / "c.onnx", size=(24, 32))
+    assert card["compared"]["shapes"] == [[8, 24, 32, 3], [1, 24, 32, 3]]
+    assert write(mixer, tmp_path / "d.onnx", size=(32, 48))["input"]["shape"] == [None, 32, 48, 3]
+    shortcut.any_size = False
+    assert write(shifts, tmp_path / "e.onnx")["input"]["shape"] == [None, 32, 48, 3]
+    anything = MODEL_CASES["s2_mlp_v2"].build(input_shape=(None, None, 3))
+    anything.preprocessing.image_size = 16
+    assert write(anything, tmp_path / "f.onnx")["input"]["shape"] == [None, 16, 16, 3]
+
+
+@once
+@pytest.mark.parametrize("wrong", [1.0, np.nan])
+def test_a_wrong_file_is_refused(shortcut, tmp_path, pictures, wrong):
+    model = MODEL_CASES["s2_mlp"].build()
+    shortcut.load = lambda path: (
+        lambda x: {"logits": run(shortcut.network.model, x) + wrong * (np.arange(5) == 4)}
+    )
+    for tolerance in (1e-4, 0.5):
+        with pytest.raises(keras_shiftmlp.export.ExportError, match=f"tolerance={tolerance}"):
+            keras_shiftmlp.export.onnx(
+                model, tmp_path / "a.onnx", images=pictures, tolerance=tolerance
+            )
+    assert left_in(tmp_path) == []
+
+
+@once
+def test_a_failing_exporter_leaves_nothing(shortcut, tmp_path):
+    def write(network, path, class_names):
+        path.write_bytes(b"half")
+        raise KeyError("tf.Roll")
+
+    shortcut.write = write
+    with pytest.raises(keras_shiftmlp.export.ExportError, match=r"ONNX Runtime.*KeyError.*Roll"):
+        keras_shiftmlp.export.onnx(MODEL_CASES["s2_mlp"].build(), tmp_path / "a.onnx")
+    assert left_in(tmp_path) == []
+
+
+@once
+def test_a_failing_process_leaves_nothing(shortcut, tmp_path):
+    shortcut.engine = "no_such_engine"
+    with pytest.raises(keras_shiftmlp.export.ExportError, match=r"no_such_engine ended with 1"):
+        keras_shiftmlp.export.onnx(MODEL_CASES["s2_mlp"].build(), tmp_path / "a.onnx")
+    assert left_in(tmp_path) == []
+
+
+@once
+def test_bad_models_are_refused(tmp_path):
+    sequential = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"`model` must be a built Keras model.*Received: `model="):
+        keras_shiftmlp.export.onnx(sequential, tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match=r"built Keras model.*Received: `model=mixer`"):
+        keras_shiftmlp.export.onnx("mixer", tmp_path / "a.onnx")
+    x = keras.Input((4,))
+    with pytest.raises(ValueError, match=r"one input, images `\(B, H, W, C\)`.*\(None, 4\)"):
+        keras_shiftmlp.export.onnx(keras.Model(x, x), tmp_path / "a.onnx")
+    assert left_in(tmp_path) == []
+
+
+@once
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (dict(format="hdf5"), r"`format` must be one of 'saved_model', 'onnx'.*`format='hdf5'`"),
+        (dict(path="a.tflite"), r"`path` must end in '.onnx'. Received: `path='.*a.tflite'`"),
+        (dict(path="a.onnx", format="saved_model"), r"`path` must be a folder. .*a.onnx'`"),
+        (dict(path="taken.onnx"), r"must be new or empty.* `path='.*taken.onnx'`"),
+        (dict(path="taken", format="saved_model"), r"must be new or empty.* `path='.*taken'`"),
+        (dict(path="other.xml", format="openvino"), r"new or empty.* `path='.*other.bin'`"),
+        (dict(size=64), r"takes images of 32 x 48 only.*Received: `size=64`"),
+        (dict(size=(32, None)), r"`size` must be a height and a width.*`size=\(32, None\)`"),
+        (dict(size=0), r"one side of a square. Received: `size=0`"),
+        (dict(images=np.zeros((2, 32, 32, 3))), r"`images` must be .*\(None, 32, 48, 3\).*32, 32"),
+        (dict(images=np.zeros((0, 32, 48, 3))), r"Received: `images` of shape \(0, 32, 48, 3\)"),
+    ],
+)
+def test_bad_arguments_are_refused(tmp_path, shortcut, options, message):
+    (tmp_path / "taken").mkdir()
+    for name in ("taken/file", "taken.onnx", "other.bin"):
+        (tmp_path / name).write_text("something")
+    before = left_in(tmp_path)
+    options = {"path": "a.onnx", "format": "onnx", **options}
+    model = MODEL_CASES["mixer"].build()
+    with pytest.raises(ValueError, match=message):
+        keras_shiftmlp.export.write(model, tmp_path / options.pop("path"), **options)
+    assert left_in(tmp_path) == before
+
+
+@once
+def test_empty_places_may_be_written(shortcut, tmp_path):
+    (tmp_path / "a.onnx").touch()
+    keras_shiftmlp.export.onnx(MODEL_CASES["s2_mlp"].build(), tmp_path / "a.onnx")
+    assert (tmp_path / "a.onnx").read_bytes() == b"network"
+
+
+@once
+@pytest.mark.parametrize("format", ENDINGS)
+def test_a_missing_package_is_named(format, tmp_path, monkeypatch):
+    model, path = MODEL_CASES["mixer"].build(), tmp_path / f"a{ENDINGS[format]}"
+    for package in PACKAGES[format]:
+        with monkeypatch.context() as patch:
+            patch.setattr(importlib.util, "find_spec", lambda name: None if name == package else 1)  # noqa: B023
+            with pytest.raises(ImportError, match=rf"'{format}'` needs {package}: pip install"):
+                keras_shiftmlp.export.write(model, path, format)
+    assert left_in(tmp_path) == []
+
+
+@once
+def test_only_exports_are_loaded(tmp_path):
+    with pytest.raises(ValueError, match=r"that of an export. Received: `path='.*a.h5'`"):
+        keras_shiftmlp.export.load(tmp_path / "a.h5")
+
+
+@once
+def test_export_command(shortcut, tmp_path, capsys):
+    pytest.importorskip("grain")
+    from PIL import Image
+
+    for name in keras_shiftmlp.MixerNano(weights="cifar10").class_names:
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (40, 32), "teal").save(tmp_path / "data" / name / "one.png")
+    path = tmp_path / "out" / "mixer.onnx"
+    data = str(tmp_path / "data")
+    cli.main(["export", "MixerNano", "--weights", "cifar10", "--images", data, "--out", str(path)])
+    card = json.loads((tmp_path / "out" / "mixer.onnx.card.json").read_text())
+    assert json.loads(capsys.readouterr().out) == {"bytes": 7, **card["compared"]}
+    assert card["license"] == "Apache-2.0" and card["compared"]["shapes"][0] == [8, 32, 32, 3]
+    assert path.read_bytes() == b"network"
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="it reads a file, whatever wrote it")
+@pytest.mark.filterwarnings("ignore")  # NNCF's own
+def test_quantize(tmp_path, pictures):
+    needs("openvino")
+    pytest.importorskip("nncf")
+    model = away_from_start(MODEL_CASES["s2_mlp"].build())
+    labels = run(model, pictures.astype("float32")).argmax(1)
+    keras_shiftmlp.export.openvino(model, tmp_path / "a.xml", images=pictures)
+    before, test = left_in(tmp_path), (pictures, labels)
+    quantize = keras_shiftmlp.export.quantize
+    with pytest.raises(keras_shiftmlp.export.ExportError, match=r"int8 loses .* `max_loss=-1"):
+        quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, test, max_loss=-1.5)
+    with pytest.raises(ValueError, match=r"an OpenVINO export. Received: `path='.*b.xml'`"):
+        quantize(tmp_path / "b.xml", tmp_path / "c.xml", pictures, test)
+    with pytest.raises(ValueError, match=r"new or empty.*a.xml"):
+        quantize(tmp_path / "a.xml", tmp_path / "a.xml", pictures, test)
+    with pytest.raises(ValueError, match=r"a label for each.*\(8, 32, 48, 3\), \(7,\)"):
+        quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, (pictures, labels[:7]))
+    assert left_in(tmp_path) == before
+    card = quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, test, max_loss=0.3)
+    assert set(left_in(tmp_path)) - set(before) == {"b.xml", "b.bin", "b.xml.card.json"}
+    assert card["float32"]["accuracy"] == 1.0
+    assert card["int8"]["weight_bytes"] < 0.5 * card["float32"]["weight_bytes"]
+    few = pictures[:2].astype("float32")
+    rounded, exact = (keras_shiftmlp.export.load(tmp_path / f)(few) for f in ("b.xml", "a.xml"))
+    assert 1e-6 < np.abs(rounded["logits"] - exact["logits"]).max() < 1
