@@ -168,7 +168,7 @@ def in_tensorflow(code, *arguments):
     assert not done.returncode, done.stderr[-3000:]
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="JAX has the next test but one")
+@pytest.mark.skipif(BACKEND in ("jax", "openvino"), reason="JAX has the next test but one")
 def test_saved_model_is_used_as_hub_models_are(tmp_path, pictures):
     needs("saved_model")
     pytest.importorskip("tensorflow_hub")
@@ -249,7 +249,7 @@ def test_hub_fine_tunes_what_jax_has_trained(tmp_path):
     assert seen["still"] == []
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="compiles for long, and finds nothing else")
+@pytest.mark.skipif(BACKEND in ("jax", "openvino"), reason="the same on the others")
 def test_other_models(shortcut, tmp_path, pictures):
     """Without a head, with logits, in half precision, and one that is only made of ours."""
     case, x = MODEL_CASES["s2_mlp"], pictures.astype("float32")

@@ -19,6 +19,7 @@ from keras_shiftmlp.training.optimizers import WarmupDecay, layer_groups
 
 pytest.importorskip("grain")
 once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+of_keras = pytest.mark.skipif(BACKEND != "torch", reason="Keras's own optimizer on each backend")
 trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
 
 
@@ -189,6 +190,7 @@ def test_the_rate_grows_and_falls(schedule):
     assert float(again(60)) == values[3]
 
 
+@once
 def test_groups_run_from_the_stem_to_the_head(case):
     model = case.build()
     groups = layer_groups(model)
@@ -202,7 +204,7 @@ def test_groups_run_from_the_stem_to_the_head(case):
 SETTINGS = dict(learning_rate=1e-2, weight_decay=0.5)
 
 
-@trains
+@of_keras
 @pytest.mark.parametrize("layer_decay", [1.0, 0.5])
 def test_vectors_do_not_decay_and_rates_fall_with_depth(case, layer_decay):
     """With gradients of zero AdamW leaves nothing but its decay, `rate * weight_decay`."""
@@ -220,7 +222,7 @@ def test_vectors_do_not_decay_and_rates_fall_with_depth(case, layer_decay):
         np.testing.assert_allclose(values, expected, rtol=1e-6, err_msg=variable.path)
 
 
-@trains
+@of_keras
 def test_the_clip_is_over_all_variables_with_layer_decay():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, name="block_0"),
                               keras.layers.Dense(1, name="head")])  # fmt: skip
@@ -235,6 +237,7 @@ def test_the_clip_is_over_all_variables_with_layer_decay():
     np.testing.assert_allclose(norm, 1.0, rtol=1e-4)
 
 
+@once
 def test_bad_settings_are_refused(case):
     model = case.build()
     with pytest.raises(ValueError, match="schedule='step'"):
