@@ -1,16 +1,17 @@
 """Prints the table of trained checkpoints from the manifest that `publish.py` wrote.
 
     python weights/results.py                    # those that come with the package
-    python weights/results.py lab_weights        # those of a folder
+    python weights/results.py --folder lab_weights
+    python weights/results.py --curves docs/nano_curves.png     # draws the runs as well
 
 Parameters, multiply-adds per image, passes over the training images, hours, images per second of
 training (the median epoch), and top-1 in percent: on the images held out for validation, as the
 run ended, and as published in the entry.
 """
 
+import argparse
 import json
 import statistics
-import sys
 from pathlib import Path
 
 SHIPPED = Path(__file__).parents[1] / "keras_shiftmlp" / "checkpoints" / "shipped"
@@ -32,5 +33,20 @@ def table(folder: Path) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def curves(folder: Path) -> dict[str, list[dict]]:
+    """The history of each run, best first, for `visualization.plot_curves`."""
+    entries = json.loads((folder / "manifest.json").read_text())
+    entries.sort(key=lambda entry: -(entry["top1"] or 0))
+    return {f"{e['model']}, {e['tag']}": e["training"]["history"] for e in entries}
+
+
 if __name__ == "__main__":
-    print(table(Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=SHIPPED)
+    parser.add_argument("--curves", type=Path, metavar="PNG")
+    args = parser.parse_args()
+    print(table(args.folder))
+    if args.curves:
+        from keras_shiftmlp.visualization import plot_curves
+
+        plot_curves(curves(args.folder), args.curves)
