@@ -27,7 +27,7 @@ CONFIGS = {
     "L/16": dict(patch_size=16, dim=1024, depth=24, token_dim=512, channel_dim=4096),
     "H/14": dict(patch_size=14, dim=1280, depth=32, token_dim=640, channel_dim=5120),
     # Ours, for images of 32 x 32: 64 tokens, the paper's ratios of the widths.
-    "Nano/4": dict(patch_size=4, dim=112, depth=6, token_dim=56, channel_dim=448),
+    "Nano/4": dict(patch_size=4, dim=128, depth=8, token_dim=64, channel_dim=512),
 }
 
 
