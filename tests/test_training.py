@@ -145,6 +145,14 @@ def test_a_batch_depends_on_its_number_alone(arrays):
 
 
 @trains
+def test_threads_do_not_disturb_one_another(arrays):
+    mixing = dict(crop_padding=0, flip=False, erase=0, stop=90)
+    alone, together = batches(arrays, workers=1, **mixing), batches(arrays, workers=8, **mixing)
+    for (_, y), (_, y_again) in zip(alone, together):
+        np.testing.assert_array_equal(y, y_again)
+
+
+@trains
 def test_shards_are_parts_of_one_batch(arrays):
     only_crops = dict(flip=False, cutmix=0, mixup=0, erase=0, stop=2)
     whole = batches(arrays, **only_crops)
@@ -251,7 +259,7 @@ def test_bad_settings_are_refused(case):
 def tiny(**kwargs):
     return keras_shiftmlp.S2MLPv2(
         patch_sizes=(4, 2), dims=(8, 16), depths=(1, 1), input_shape=(16, 16, 3), classes=2,
-        drop_path_rate=0.2, **kwargs,
+        drop_path_rate=0.2, dropout_rate=0.1, **kwargs,
     )  # fmt: skip
 
 

@@ -111,7 +111,9 @@ def image_model(
                 )(x)
         if include_top:
             if dropout_rate:
-                x = keras.layers.Dropout(dropout_rate, name="dropout")(x)
+                # With a shape, Keras draws from the layer's own seed on PyTorch too, not from the
+                # process's: only so does a resumed run see the masks of an unbroken one.
+                x = keras.layers.Dropout(dropout_rate, noise_shape=(None, None), name="dropout")(x)
             # (B, C) -> (B, classes)
             x = keras.layers.Dense(
                 1000 if classes is None else classes,

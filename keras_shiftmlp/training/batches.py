@@ -6,6 +6,7 @@ sees what an unbroken one would have seen.
 
 import functools
 import math
+import threading
 
 import keras
 import numpy as np
@@ -64,6 +65,8 @@ def training_batches(
         )
     steps = len(images) // batch_size
     share = _share(batch_size, shard)
+    # Keras draws from the Beta distribution with PyTorch's one global generator.
+    one_at_a_time = threading.Lock()
 
     @functools.lru_cache(maxsize=2)
     def order(epoch):
@@ -94,7 +97,8 @@ def training_batches(
             layer, strength = mixers[rng.integers(len(mixers))]
             # A tuple, since a plain `factor` of CutMix is drawn from 0 up to it.
             strength = (strength, strength) if layer is keras.layers.CutMix else strength
-            mixed = layer(strength, seed=next(seeds))({"images": x, "labels": y}, training=True)
+            with one_at_a_time:
+                mixed = layer(strength, seed=next(seeds))({"images": x, "labels": y}, training=True)
             x, y = mixed["images"], mixed["labels"]
         return keras.ops.convert_to_numpy(x), keras.ops.convert_to_numpy(y)
 
