@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 # One thread a worker: PyTorch's threads wait busily for one another where cores are short.
 VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1"}
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal"]
 
 
 def main(backends):
@@ -16,10 +17,13 @@ def main(backends):
     for backend in backends:
         print(f"== {backend}", flush=True)
         started = time.time()
-        environment = {**os.environ, **VARIABLES, "KERAS_BACKEND": backend}
         root = Path(__file__).parent.parent
-        if subprocess.run([*PYTEST], env=environment, cwd=root).returncode:
-            failed.append(backend)
+        # Tests that start processes give them the same work again and again.
+        with tempfile.TemporaryDirectory() as cache:
+            environment = {**os.environ, **VARIABLES, "KERAS_BACKEND": backend}
+            environment["JAX_COMPILATION_CACHE_DIR"] = cache
+            if subprocess.run(PYTEST, env=environment, cwd=root).returncode:
+                failed.append(backend)
         print(f"== {backend}: {time.time() - started:.0f} s", flush=True)
     if failed:
         sys.exit(f"failed on: {', '.join(failed)}")

@@ -1,6 +1,7 @@
-"""The example, on folders and TensorFlow Datasets; `make demo` runs it on the digits."""
+"""The quickstart on folders and TensorFlow Datasets, and every Python block of the docs."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ def test_on_a_folder_of_pictures(tmp_path):
     rng = np.random.default_rng(0)
     for name in ("bright", "dark"):
         (tmp_path / "data" / name).mkdir(parents=True)
-        for i in range(24):
+        for i in range(20):  # 32 to train on and 8 to test on: whole batches, one compilation
             image = rng.integers(0, 128, (20, 24, 3)) + 127 * (name == "bright")
             Image.fromarray(image.astype("uint8")).save(tmp_path / "data" / name / f"{i}.png")
     command = [sys.executable, QUICKSTART, "--data", tmp_path / "data", "--out", tmp_path / "out"]
@@ -35,10 +36,14 @@ def test_on_a_folder_of_pictures(tmp_path):
 
 
 def test_on_tensorflow_datasets(tmp_path):
+    """With a network that compiles in a moment: what differs is where the pictures come from."""
     pytest.importorskip("tensorflow_datasets")
     code = f"""
-import runpy, sys, tensorflow_datasets as tfds
+import runpy, sys, keras_shiftmlp, tensorflow_datasets as tfds
 sys.argv = ["quickstart.py", "--tfds", "cifar10", "--out", {str(tmp_path)!r}, *{ARGUMENTS}]
+def tiny(weights, **kwargs):
+    return keras_shiftmlp.S2MLPv2(patch_sizes=(4,), dims=(8,), depths=(1,), **kwargs)
+keras_shiftmlp.S2MLPv2Nano = tiny
 with tfds.testing.mock_data(num_examples=40):
     tfds.core.DatasetBuilder.download_and_prepare = lambda self: None
     runpy.run_path({str(QUICKSTART)!r}, run_name="__main__")
@@ -48,3 +53,12 @@ with tfds.testing.mock_data(num_examples=40):
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
     )
     check(tmp_path, run.stdout)
+
+
+def test_docs_examples_run(tmp_path, monkeypatch):
+    """Every Python block of the README and the family pages."""
+    monkeypatch.chdir(tmp_path)
+    for page in [HERE.parent / "README.md", *sorted(HERE.parent.glob("docs/*.md"))]:
+        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+        for block in blocks:
+            exec(compile(block, str(page), "exec"), {})
