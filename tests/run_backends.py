@@ -8,7 +8,12 @@ import time
 from pathlib import Path
 
 # One thread a worker: PyTorch's threads wait busily for one another where cores are short.
-VARIABLES = {"TF_CPP_MIN_LOG_LEVEL": "2", "OMP_NUM_THREADS": "1"}
+VARIABLES = {
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+    "OMP_NUM_THREADS": "1",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal"]
 
 
@@ -18,7 +23,7 @@ def main(backends):
         print(f"== {backend}", flush=True)
         started = time.time()
         root = Path(__file__).parent.parent
-        # Tests that start processes give them the same work again and again.
+        # For JAX: two workers and the processes that tests start compile much of the same.
         with tempfile.TemporaryDirectory() as cache:
             environment = {**os.environ, **VARIABLES, "KERAS_BACKEND": backend}
             environment["JAX_COMPILATION_CACHE_DIR"] = cache
