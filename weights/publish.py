@@ -28,7 +28,10 @@ parser.add_argument("--dataset", required=True)
 parser.add_argument("--license", required=True, help="of the weights, such as Apache-2.0")
 parser.add_argument("--top1", type=float, help="accuracy in percent, if it was measured")
 parser.add_argument("--top1-source", help="who measured it, on what")
-parser.add_argument("--card", type=Path, help="card.json of the training run, kept with the entry")
+parser.add_argument(
+    "--card", type=Path, nargs="+", default=[],
+    help="card.json of the training run, or of several that went on from one another, in order",
+)  # fmt: skip
 parser.add_argument("--push-to-hub", metavar="OWNER/REPO")
 args = parser.parse_args()
 
@@ -59,9 +62,10 @@ entry = {
     "preprocessing": {key: facts[key] for key in ("mean", "std", "crop_fraction", "interpolation")},
     "image_size": facts["image_size"],
 }
-if args.card:
-    card = json.loads(args.card.read_text())
-    entry["training"] = {key: card[key] for key in card if key not in ("model", "classes")}
+cards = [json.loads(path.read_text()) for path in args.card]
+cards = [{key: card[key] for key in card if key not in ("model", "classes")} for card in cards]
+if cards:
+    *entry["earlier_runs"], entry["training"] = cards
 # The file must be what the constructor builds, or nobody could load it.
 keras_shiftmlp.get_model(args.model, weights=args.folder / name)
 
