@@ -1,0 +1,194 @@
+"""Our models beside what one would pick instead, on this machine, in one run.
+
+    python benchmarks/peers.py --json peers.json
+    python benchmarks/peers.py --models S2MLPv2Small --backends torch --repeats 3
+    python benchmarks/peers.py --from-json peers.json
+
+Plain PyTorch versions of S2-MLPv2 and MS-MLP (beside this file), timm's Mixer-B/16, ResMLP and
+gMLP where timm is installed, each eager and with `torch.compile`, and two networks of
+keras.applications on every backend. Each engine has a process of its own; a step takes an array
+and gives one back, a training step is forward, backward and AdamW. Weights are random.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+OURS = ["S2MLPv2Small", "MixerB16", "MSMLPTiny"]
+PLAIN = {"S2MLPv2Small": ("torch_s2_mlp_v2", "S2MLPv2"), "MSMLPTiny": ("torch_ms_mlp", "MSMLP")}
+TIMM = {"MixerB16": "mixer_b16_224", "ResMLP-24": "resmlp_24_224", "gMLP-S": "gmlp_s16_224"}
+KERAS = ["ResNet50", "ConvNeXtTiny"]
+SIZE, CLASSES = 224, 1000
+
+
+def timed(step, repeats: int) -> dict:
+    """Seconds of a step: the first, and the median and spread of the later ones."""
+    times = []
+    for _ in range(repeats + 2):
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+    first, _, *later = times
+    median = statistics.median(later)
+    return {"first": first, "seconds": median, "spread": (max(later) - min(later)) / median}
+
+
+def data(batch: int):
+    rng = np.random.default_rng(0)
+    return rng.uniform(0, 255, (batch, SIZE, SIZE, 3)).astype("float32"), np.arange(batch)
+
+
+def keras_rows(job: dict) -> list[dict]:
+    """Our models and those of keras.applications, on the running backend."""
+    import keras
+
+    import keras_shiftmlp
+
+    x, y = data(job["batch"])
+    rows = []
+    for name in job["models"] + job["keras"]:
+        if name in KERAS:
+            model = getattr(keras.applications, name)(weights=None)
+        else:
+            model = keras_shiftmlp.get_model(name, weights=None)
+        engine = f"{'Keras' if name in KERAS else 'ours'}, {keras.backend.backend()}"
+        model.compile(
+            keras.optimizers.AdamW(1e-4),
+            "sparse_categorical_crossentropy",
+            jit_compile=keras.backend.backend() != "torch",
+        )
+        steps = {
+            "predict": lambda model=model: model.predict_on_batch(x),
+            "train": lambda model=model: model.train_on_batch(x, y),
+        }
+        for mode, step in steps.items():
+            found = timed(step, job["repeats"])
+            rows.append({"model": name, "engine": engine, "mode": mode, **found})
+            print(rows[-1], file=sys.stderr, flush=True)
+        keras.utils.clear_session()
+    return rows
+
+
+def torch_models(job: dict):
+    """`(name, whose, constructor)` of the PyTorch networks that can be built here."""
+    import importlib
+
+    import torch
+
+    for name, (module, constructor) in PLAIN.items():
+        if name in job["models"]:
+            yield name, "plain PyTorch", getattr(importlib.import_module(module), constructor)
+    # timm imports torchvision, whose PyPI build names operators that a CPU-only PyTorch lacks.
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    try:
+        import timm
+    except ImportError:
+        print("timm is not installed: its rows are left out", file=sys.stderr)
+        return
+    for name, theirs in TIMM.items():
+        if name in job["models"] or name not in OURS:
+            yield name, "timm", lambda theirs=theirs: timm.create_model(theirs)
+
+
+def torch_rows(job: dict) -> list[dict]:
+    import torch
+
+    x, y = data(job["batch"])
+    x, y = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(y)
+    rows = []
+    for name, whose, constructor in torch_models(job):
+        for way in ("eager", "torch.compile"):
+            model = constructor()
+            optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+            function = model if way == "eager" else torch.compile(model)
+
+            def predict(model=model, function=function):
+                model.eval()
+                with torch.no_grad():
+                    function(x).softmax(1).numpy()
+
+            def train(model=model, function=function, optimizer=optimizer):
+                model.train()
+                optimizer.zero_grad()
+                loss = torch.nn.functional.cross_entropy(function(x), y)
+                loss.backward()
+                optimizer.step()
+                loss.item()
+
+            for mode, step in {"predict": predict, "train": train}.items():
+                engine = f"{whose}, {way}"
+                found = timed(step, job["repeats"])
+                rows.append({"model": name, "engine": engine, "mode": mode, **found})
+                print(rows[-1], file=sys.stderr, flush=True)
+            torch.compiler.reset()
+    return rows
+
+
+def table(result: dict) -> str:
+    """Milliseconds per image and, as a ratio, how much faster our fastest backend is."""
+    rows, batch = result["rows"], result["batch"]
+    cells = {}
+    for row in rows:
+        cells.setdefault((row["model"], row["engine"]), {})[row["mode"]] = row
+    lines = [["network", "engine", "predict ms", "ours is", "train ms", "ours is"]]
+    lines.append(["---", "---", *["---:"] * 4])
+    for (model, engine), modes in sorted(cells.items()):
+        line = [model, engine]
+        for mode in ("predict", "train"):
+            mine = [
+                other[mode]["seconds"]
+                for (name, whose), other in cells.items()
+                if name == model and whose.startswith("ours")
+            ]
+            seconds = modes[mode]["seconds"]
+            line.append(f"{1e3 * seconds / batch:.1f}")
+            line.append(f"{seconds / min(mine):.2f} x" if mine else "–")
+        lines.append(line)
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main():
+    if sys.argv[1:2] == ["process"]:
+        job = json.loads(sys.argv[2])
+        rows = torch_rows(job) if job["engine"] == "pytorch" else keras_rows(job)
+        Path(job["out"]).write_text(json.dumps(rows))
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", nargs="+", default=OURS, choices=OURS)
+    parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
+    parser.add_argument("--from-json", metavar="FILE", help="print rows measured before")
+    args = parser.parse_args()
+    if args.from_json:
+        result = json.loads(Path(args.from_json).read_text())
+    else:
+        job = {"models": args.models, "keras": KERAS, "batch": args.batch, "repeats": args.repeats}
+        result = {"batch": args.batch, "rows": []}
+        for engine in [*args.backends, "pytorch"]:
+            with tempfile.TemporaryDirectory() as folder:
+                out = Path(folder, "rows.json")
+                command = [sys.executable, __file__, "process"]
+                command.append(json.dumps({**job, "engine": engine, "out": str(out)}))
+                keras_backend = "torch" if engine == "pytorch" else engine
+                environment = {**os.environ, "KERAS_BACKEND": keras_backend}
+                subprocess.run(command, check=True, env=environment)
+                result["rows"] += json.loads(out.read_text())
+    if args.json:
+        Path(args.json).write_text(json.dumps(result, indent=1) + "\n")
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
