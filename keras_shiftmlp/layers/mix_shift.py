@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_shiftmlp.layers.depthwise import depthwise_conv
 from keras_shiftmlp.layers.initializers import start
 
 
@@ -105,7 +106,7 @@ class MixShift(keras.layers.Layer):
             weights = [branch[g] for branch in (self.horizontal, self.vertical) for g in members]
             kernels, biases = zip(*weights)
             # 2m x (B, H, W, C_g) -> (B, H, W, 2 sum of C_g)
-            y = _depthwise(ops.concatenate(x, axis=-1), ops.concatenate(kernels, axis=2))
+            y = depthwise_conv(ops.concatenate(x, axis=-1), ops.concatenate(kernels, axis=2))
             y = y + ops.concatenate(biases, axis=0)
             h, v = ops.split(y, 2, axis=-1)
             # (B, H, W, sum of C_g) -> m x (B, H, W, C_g)
@@ -140,10 +141,3 @@ def chunk_sizes(channels: int, groups: int) -> list[int]:
 
 def _roll(x, shift, axis):
     return ops.roll(x, shift, axis=axis) if shift else x
-
-
-def _depthwise(x, kernel):
-    if kernel.shape[0] == 1:
-        # A 1x1 depthwise convolution is a scale. (1, 1, C, 1) -> (C,)
-        return x * ops.reshape(kernel, (-1,))
-    return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last")

@@ -1,0 +1,80 @@
+"""Depthwise convolution in the form that each backend computes fastest."""
+
+import functools
+import itertools
+
+import keras
+from keras import ops
+
+
+def depthwise_conv(x, kernel):
+    """A depthwise convolution of stride 1 whose borders are filled up with zeros.
+
+    `y[b, h, w, c] = sum over i, j of kernel[i, j, c] * x[b, h + i - p, w + j - p, c]` with
+    `p = (k - 1) / 2`. XLA has no fast code for it on a CPU; there the sum is written out
+    tap by tap, which becomes one loop, four to twenty times as fast.
+
+    Args:
+        x: Tensor `(B, H, W, C)`.
+        kernel: Tensor `(k, k, C, 1)` with odd `k`.
+
+    Returns:
+        Tensor `(B, H, W, C)`.
+    """
+    if kernel.shape[0] == 1:
+        return x * ops.reshape(kernel, (-1,))  # (1, 1, C, 1) -> (C,)
+    if _is_jax_on_cpu():
+        return _written_out(x, kernel)
+    return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last")
+
+
+@functools.cache
+def _is_jax_on_cpu():
+    return keras.backend.backend() == "jax" and keras.distribution.list_devices()[0][:3] == "cpu"
+
+
+@ops.custom_gradient
+def _written_out(x, kernel):
+    def gradient(upstream):
+        turned = ops.flip(kernel, axis=(0, 1))
+        return _sum_of_shifted(upstream, turned), _slopes(x, upstream, kernel)
+
+    return _sum_of_shifted(x, kernel), gradient
+
+
+def _sum_of_shifted(x, kernel):
+    k = kernel.shape[0]
+    # Summed in float32, as a convolution would be. (k, k, C, 1) -> (k, k, 1, C)
+    padded, scales = _padded(x, k), ops.swapaxes(ops.cast(kernel, "float32"), 2, 3)
+    total = 0.0
+    for i, j in itertools.product(range(k), range(k)):
+        # `ops.slice` takes the place as a value: in a plain call, one program serves all taps.
+        shifted = ops.slice(padded, (0, i, j, 0), x.shape)
+        total += shifted * ops.slice(scales, (i, j, 0, 0), (1, 1, 1, x.shape[3]))
+    return ops.cast(total, x.dtype)
+
+
+def _slopes(x, upstream, kernel):
+    """The gradient of the kernel: for each of its taps a sum over all positions."""
+    k, channels, height, width = kernel.shape[0], kernel.shape[2], *x.shape[1:3]
+    row_numbers = ops.arange(k)
+
+    def add_image(total, pair):
+        # Image by image, so that what the many sums read stays in the cache.
+        pixels, slopes = pair
+
+        def row(_, i):
+            rows = ops.slice(pixels, (i, 0, 0), (height, pixels.shape[1], channels))
+            found = [ops.sum(rows[:, j : j + width] * slopes, axis=(0, 1)) for j in range(k)]
+            return None, ops.stack(found)
+
+        return total + ops.scan(row, None, row_numbers)[1], None
+
+    start = ops.zeros((k, k, channels), "float32")
+    total, _ = ops.scan(add_image, start, (_padded(x, k), ops.cast(upstream, "float32")))
+    return ops.cast(total[..., None], kernel.dtype)  # (k, k, C) -> (k, k, C, 1)
+
+
+def _padded(x, k):
+    p = k // 2
+    return ops.pad(ops.cast(x, "float32"), ((0, 0), (p, p), (p, p), (0, 0)))
