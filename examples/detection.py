@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import io
 import json
+import logging
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -23,8 +24,9 @@ from pathlib import Path
 import keras
 import keras_hub
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from PIL import Image, ImageDraw
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -55,6 +57,7 @@ if args.smoke:
 height, width = args.size
 if height % 2 ** LEVELS[1] or width % 2 ** LEVELS[1]:
     parser.error(f"--size must be multiples of {2 ** LEVELS[1]}. Received: {height} {width}")
+logging.getLogger("absl").setLevel("ERROR")  # grain has opinions on its threads every epoch
 keras.utils.set_random_seed(args.seed)
 rng = np.random.default_rng(args.seed)
 args.out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,7 @@ args.out.mkdir(parents=True, exist_ok=True)
 
 def read_voc(stem):
     """One image, stretched to --size, and its boxes and names."""
-    with Image.open(args.data / "JPEGImages" / f"{stem}.jpg") as file:
+    with Image.open(next((args.data / "JPEGImages").glob(f"{stem}.*"))) as file:
         scale = np.array([width / file.width, height / file.height] * 2)
         pixels = np.asarray(file.convert("RGB").resize((width, height)))
     boxes, names = [], []
@@ -99,19 +102,18 @@ def draw():
 def arrays(samples):
     """Pads every image to the same number of boxes; the label -1 means that there is none."""
     most = max(len(names) for _, _, names in samples)
-    boxes, labels = (
-        np.zeros((len(samples), most, 4), "float32"),
-        np.full((len(samples), most), -1.0),
-    )
-    boxes[..., 2:] = 1  # an empty box has no logarithm
+    boxes = np.tile(np.float32([0, 0, 1, 1]), (len(samples), most, 1))
+    labels = np.full((len(samples), most), -1, "float32")
     for index, (_, corners, names) in enumerate(samples):
         boxes[index, : len(names)] = corners
         labels[index, : len(names)] = [class_names.index(name) for name in names]
-    return np.stack([pixels for pixels, _, _ in samples]), boxes, labels.astype("float32")
+    return np.stack([pixels for pixels, _, _ in samples]), boxes, labels
 
 
 if args.data:
     stems = sorted(path.stem for path in (args.data / "Annotations").glob("*.xml"))
+    if not stems:
+        parser.error(f"--data must have XML files in its folder Annotations. Received: {args.data}")
     listed = args.data / "ImageSets" / "Main" / "test.txt"
     held_out = set(listed.read_text().split() if listed.exists() else stems[::5])
     samples, test_samples = (
@@ -124,7 +126,7 @@ elif args.smoke:
     samples = test_samples = [draw() for _ in range(8)]
 else:
     parser.error("--data is needed, or --smoke")
-class_names = sorted({name for _, _, names in samples for name in names})
+class_names = sorted({name for _, _, names in samples + test_samples for name in names})
 images, boxes, labels = arrays(samples)
 test_images, test_boxes, test_labels = arrays(test_samples)
 print(f"{len(images)} training and {len(test_images)} test images of {', '.join(class_names)}")
@@ -191,11 +193,9 @@ for epoch in range(args.epochs):
     if not args.smoke:
         mirror = rng.random(len(x)) < 0.5
         x[mirror] = x[mirror, :, ::-1]
-        y["boxes"][mirror] = np.where(
-            labels[order][mirror, :, None] >= 0,
-            np.array([width, 0, width, 0]) + y["boxes"][mirror][..., [2, 1, 0, 3]] * [-1, 1, -1, 1],
-            y["boxes"][mirror],
-        )
+        # x1 y1 x2 y2 -> W - x2, y1, W - x1, y2
+        corners = y["boxes"][mirror][..., [2, 1, 0, 3]] * [-1, 1, -1, 1]
+        y["boxes"][mirror] = corners + [width, 0, width, 0]
     # `shuffle=False`: KerasHub makes a dataset of the arrays, which Keras would warn about.
     history = detector.fit(x, y, batch_size=args.batch_size, shuffle=False, verbose=0).history
     losses.append(history["loss"][0])
@@ -229,7 +229,7 @@ truth.dataset = {
 i, j = np.nonzero(found["confidence"] > 0)
 corners = found["boxes"][i, j].astype(float)
 # (detections, 7): image, x, y, width, height, confidence, class
-rows = np.column_stack(
+detections = np.column_stack(
     [
         i,
         corners[:, :2],
@@ -240,10 +240,10 @@ rows = np.column_stack(
 )
 ap = ap50 = 0.0
 each = dict.fromkeys(class_names, 0.0)
-if len(rows):
+if len(detections):
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(rows), "bbox")
+        evaluation = COCOeval(truth, truth.loadRes(detections), "bbox")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
@@ -254,22 +254,23 @@ if len(rows):
 print(f"{'training' if args.smoke else 'test'} images: mAP {ap:.3f}, AP50 {ap50:.3f}")
 print(", ".join(f"{name} {value:.3f}" for name, value in each.items()))
 
-shown = min(8, len(test_images))
-figure = Figure(figsize=(16, 2 + 12 * height / width * -(-shown // 4) / 3), layout="constrained")
-colors = ["tab:red", "tab:blue", "tab:orange", "tab:purple", "tab:cyan", "tab:pink", "tab:olive"]
+shown, rows = min(8, len(test_images)), -(-min(8, len(test_images)) // 4)
+figure = Figure(figsize=(16, 0.8 + 4 * height / width * rows), layout="constrained")
 for index in range(shown):
-    axis = figure.add_subplot(-(-shown // 4), 4, index + 1)
+    axis = figure.add_subplot(rows, 4, index + 1)
     axis.imshow(test_images[index])
     axis.axis("off")
-    for box in test_boxes[index][test_labels[index] >= 0]:
-        size = dict(width=box[2] - box[0], height=box[3] - box[1])
-        axis.add_patch(Rectangle(box[:2], **size, fill=False, color="white", linestyle="--"))
-    for box, label, score in zip(*(found[key][index] for key in ("boxes", "labels", "confidence"))):
-        if score >= 0.3:
-            color, size = colors[label % 7], dict(width=box[2] - box[0], height=box[3] - box[1])
-            axis.add_patch(Rectangle(box[:2], **size, fill=False, color=color))
-            axis.text(*box[:2], f"{class_names[label]} {score:.0%}", color=color, fontsize=7)
-figure.suptitle(f"AP50 {ap50:.2f}. Solid: found with 30% confidence and more, dashed: annotated")
+    real = [(*pair, "--") for pair in zip(test_boxes[index], test_labels[index]) if pair[1] >= 0]
+    sure = found["confidence"][index] >= 0.5
+    seen = zip(found["boxes"][index][sure], found["labels"][index][sure], "-" * sure.sum())
+    for (left, top, right, bottom), label, line in [*real, *seen]:
+        color = "white" if line == "--" else colormaps["Set1"](int(label))
+        box = Rectangle((left, top), right - left, bottom - top, edgecolor=color, linestyle=line)
+        box.set_fill(False)
+        axis.add_patch(box)
+keys = [Patch(color=colormaps["Set1"](label), label=name) for label, name in enumerate(class_names)]
+figure.legend(handles=keys, loc="upper right", ncols=len(keys))
+figure.suptitle(f"AP50 {ap50:.2f}. Solid: found with 50% confidence and more, dashed: annotated")
 figure.savefig(args.out / "boxes.png", dpi=80)
 
 settings = {key: str(x) if isinstance(x, Path) else x for key, x in vars(args).items()}

@@ -15,6 +15,7 @@ results.json and segmenter, a preset of KerasHub. Runs on TensorFlow, JAX and Py
 
 import argparse
 import json
+import logging
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -49,6 +50,7 @@ if args.smoke:
 height, width = args.size
 if height % 32 or width % 32:
     parser.error(f"--size must be multiples of 32. Received: {height} {width}")
+logging.getLogger("absl").setLevel("ERROR")  # grain has opinions on its threads every epoch
 keras.utils.set_random_seed(args.seed)
 rng = np.random.default_rng(args.seed)
 args.out.mkdir(parents=True, exist_ok=True)
@@ -67,7 +69,7 @@ def read(image, mask):
 
 def read_boxes(annotation):
     """An image in VOC format and, as its mask, the ellipse in each of its boxes."""
-    with Image.open(args.data / "JPEGImages" / f"{annotation.stem}.jpg") as file:
+    with Image.open(next((args.data / "JPEGImages").glob(f"{annotation.stem}.*"))) as file:
         scale = np.array([width / file.width, height / file.height] * 2)
         pixels = np.asarray(file.convert("RGB").resize((width, height)))
     mask = Image.new("L", (width, height))
@@ -99,23 +101,28 @@ def draw():
     return np.asarray(image), np.asarray(mask)
 
 
-class_names, made_of = ["background"], "the masks of the folder"
-if args.data and (args.data / "Annotations").is_dir() and not list(args.data.glob("Segm*Class")):
-    made_of = "ellipses in the annotated boxes"
-    annotations = sorted((args.data / "Annotations").glob("*.xml"))
-    named = {x.text for path in annotations for x in ET.parse(path).iterfind("object/name")}
-    class_names += sorted(named)
-    samples = [read_boxes(path) for path in annotations[: 8 if args.smoke else None]]
-elif args.data:
-    voc = (args.data / "SegmentationClass").is_dir()
-    folders = ("JPEGImages", "SegmentationClass") if voc else ("images", "masks")
+class_names, made_of, most = ["background"], "the masks of the folder", 8 if args.smoke else None
+layouts = {"images": "masks", "JPEGImages": "SegmentationClass"}
+found = [pair for pair in layouts.items() if args.data and (args.data / pair[1]).is_dir()]
+if found:
     images, masks = (
-        {path.stem: path for path in sorted((args.data / name).iterdir())} for name in folders
+        {path.stem: path for path in (args.data / name).iterdir()} for name in found[0]
     )
-    both = [stem for stem in masks if stem in images][: 8 if args.smoke else None]
-    samples = [read(images[stem], masks[stem]) for stem in both]
+    samples = [read(images[stem], masks[stem]) for stem in sorted(masks) if stem in images][:most]
+    if any(mask.ndim != 2 for _, mask in samples):
+        parser.error("masks must have one number per pixel (a grey or a palette image), not colors")
     top = max(int(mask[mask < 255].max(initial=0)) for _, mask in samples)
     class_names += [f"class {index}" for index in range(1, top + 1)]
+elif args.data:
+    made_of = "ellipses in the annotated boxes"
+    annotations = sorted((args.data / "Annotations").glob("*.xml"))
+    if not annotations:
+        parser.error(
+            f"--data must have masks, SegmentationClass or Annotations. Received: {args.data}"
+        )
+    named = {x.text for path in annotations for x in ET.parse(path).iterfind("object/name")}
+    class_names += sorted(named)
+    samples = [read_boxes(path) for path in annotations[:most]]
 elif args.smoke:
     made_of, class_names = "what was drawn", ["background", "disc", "square"]
     samples = [draw() for _ in range(8)]
@@ -189,7 +196,7 @@ for label, name in enumerate(class_names):
     metric = keras.metrics.IoU(len(class_names), [label], ignore_class=255)
     metric.update_state(test_masks, found)
     each[name] = float(metric.result())
-miou = float(np.mean(list(each.values())))
+miou = float(np.nanmean(list(each.values())))  # no number for a class without a pixel
 print(f"{'training' if args.smoke else 'test'} images: mIoU {miou:.3f}")
 print(", ".join(f"{name} {value:.3f}" for name, value in each.items()))
 
@@ -204,7 +211,7 @@ for index in range(shown):
         axis.axis("off")
         if mask is not None:
             hidden = np.ma.masked_where((mask == 0) | (mask == 255), mask)
-            axis.imshow(hidden, cmap="tab10", vmin=0, vmax=9, alpha=0.5, interpolation="nearest")
+            axis.imshow(hidden, cmap="tab10", vmin=0, vmax=9, alpha=0.7, interpolation="nearest")
         if index == 0:
             axis.set_title(title)
 figure.suptitle(f"mIoU {miou:.2f}")

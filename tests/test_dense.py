@@ -25,8 +25,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:(?s).*structure of `inputs` doesn't match the expected"),
 ]
 needs_cv = pytest.mark.skipif(
-    BACKEND not in ("tensorflow", "jax") or importlib.util.find_spec("keras_cv") is None,
-    reason="KerasCV computes on TensorFlow and JAX",
+    not TRAINS or importlib.util.find_spec("keras_cv") is None, reason="KerasCV trains here"
 )
 
 
@@ -234,5 +233,7 @@ def test_cv_detector(model):
     detector.compile(optimizer="adam", box_loss="smoothl1", classification_loss="focal")
     truth = boxes_and_labels(2, "classes")
     assert detector.fit(pixels(2, 64, 96), truth, verbose=0).history["loss"][0] > 0
+    if BACKEND == "torch":  # what removes double boxes there needs torchvision
+        return
     found = detector.predict(pixels(2, 64, 96), verbose=0)
     assert found["boxes"].shape == (2, 100, 4)
