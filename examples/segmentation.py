@@ -45,8 +45,8 @@ parser.add_argument("--out", type=Path, default=Path("outputs/segmentation"))
 parser.add_argument("--smoke", action="store_true", help="overfit eight images")
 args = parser.parse_args()
 if args.smoke:
-    args.model, args.epochs, args.batch_size = "small", 160, 8
-    args.size, args.learning_rate = (64, 96), 3e-3
+    args.model, args.epochs, args.batch_size = "small", 200 if args.data else 100, 8
+    args.size, args.learning_rate = (96, 128) if args.data else (64, 96), 3e-3
 height, width = args.size
 if height % 32 or width % 32:
     parser.error(f"--size must be multiples of 32. Received: {height} {width}")
@@ -155,6 +155,12 @@ segmenter = keras_hub.models.DeepLabV3ImageSegmenter(
     ),
     len(class_names),
 )
+# KerasHub's batch norms average over hundreds of steps; a short run needs them faster.
+pooling = segmenter.backbone.get_layer("spatial_pyramid_pooling")
+for part in (segmenter.backbone, pooling.projection, *pooling.aspp_parallel_channels):
+    for layer in part.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9
 steps = args.epochs * -(-len(images) // args.batch_size)
 rate = keras.optimizers.schedules.CosineDecay(
     0.0, steps, warmup_target=args.learning_rate, warmup_steps=max(1, steps // 20)
