@@ -15,13 +15,15 @@ lint: .venv-test/done
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
 
-# TF Hub and tf-keras ask for `tensorflow`, which would come to lie over tensorflow-cpu.
+# These and what they ask for, but for `tensorflow`, which would come to lie over tensorflow-cpu.
+NO_DEPS = tensorflow-hub tf-keras keras-cv keras-hub tensorflow-text kagglehub kagglesdk regex \
+    sentencepiece tokenizers
 .venv-demo/done .venv-test/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt \
 	    --editable ".[$(if $(findstring test,$@),dev,demo)]"
 	$(if $(findstring test,$@),$(@D)/bin/python -m pip install --quiet --no-deps \
-	    --constraint constraints.txt tensorflow-hub tf-keras)
+	    --constraint constraints.txt $(NO_DEPS))
 	touch $@
 
 clean:

@@ -38,8 +38,8 @@ def feature_extractor(model: keras.Model, layers: Sequence[str] | None = None) -
         raise ValueError(
             "`layers` must name layers of the model, such as its last block, "
             f"{adds[-1] if adds else None!r}; without them the model must have strides that are "
-            f"powers of two. Received: `{layers=}` for a model with the levels {chosen}, not "
-            f"found: {unknown}"
+            f"powers of two. Received: `{layers=}` for a model with the levels {chosen} and the "
+            f"strides {getattr(model, 'strides', None)}, not found: {unknown}"
         )
     return keras.Model(model.input, {name: named[name].output for name in chosen})
 

@@ -45,3 +45,15 @@ def test_fine_tuning(tmp_path, arguments):
     assert keras.models.load_model(tmp_path / "model.keras").output_shape == (None, 10)
     for name in ("curves.png", "confusion.png", "predictions.png"):
         check_picture(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name, result, picture", [("detection", "AP50", "boxes"), ("segmentation", "mIoU", "masks")]
+)
+def test_dense_prediction(tmp_path, name, result, picture):
+    pytest.importorskip("keras_hub")
+    pytest.importorskip("pycocotools")
+    smoke(f"{name}.py", tmp_path)
+    report = json.loads((tmp_path / "results.json").read_text())
+    assert report[result] > 0.9 and report["loss"][-1] < 0.1 * report["loss"][0]
+    check_picture(tmp_path / f"{picture}.png")

@@ -140,6 +140,7 @@ def test_strides_that_are_no_powers_of_two_have_no_level():
         patch_sizes=(7, 2), dims=(8, 8), depths=(1, 1), input_shape=(28, 28, 3)
     )
     assert model.pyramid_outputs == {}
+    assert model.strides == (7, 14)
 
 
 @pytest.mark.parametrize("case", FREE.values(), ids=FREE)

@@ -1,5 +1,7 @@
 """The object that every constructor returns."""
 
+import itertools
+import operator
 import re
 
 import keras
@@ -47,6 +49,12 @@ class ImageModel(keras.Model):
                 else "This model has no classifier. Received: `class_names`"
             )
         self.preprocessing.class_names = names
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Pixels of the input per position of each stage's feature map, finest first."""
+        stems = [layer.strides[0] for layer in self.layers if re.search(r"(^|_)stem$", layer.name)]
+        return tuple(itertools.accumulate(stems, operator.mul))
 
     @property
     def pyramid_level_inputs(self) -> dict[str, str]:
