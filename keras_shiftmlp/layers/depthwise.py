@@ -24,7 +24,7 @@ def depthwise_conv(x, kernel):
     if kernel.shape[0] == 1:
         return x * ops.reshape(kernel, (-1,))  # (1, 1, C, 1) -> (C,)
     if _is_jax_on_cpu():
-        return _written_out(x, kernel)
+        return ops.custom_gradient(_written_out)(x, kernel)
     return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last")
 
 
@@ -33,7 +33,6 @@ def _is_jax_on_cpu():
     return keras.backend.backend() == "jax" and keras.distribution.list_devices()[0][:3] == "cpu"
 
 
-@ops.custom_gradient
 def _written_out(x, kernel):
     def gradient(upstream):
         turned = ops.flip(kernel, axis=(0, 1))
