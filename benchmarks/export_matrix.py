@@ -154,7 +154,12 @@ def main():
     parser.add_argument(
         "--models",
         nargs="+",
-        default=["MixerNano/cifar10", "S2MLPNano", "S2MLPv2Nano/cifar10", "MSMLPNano/cifar10"],
+        default=[
+            "MixerNano/cifar10",
+            "S2MLPNano/cifar10",
+            "S2MLPv2Nano/cifar10",
+            "MSMLPNano/cifar10",
+        ],
         help="constructors, with a tag of weights behind a slash",
     )
     parser.add_argument("--backends", nargs="+", default=BACKENDS)
