@@ -6,8 +6,9 @@
 
 Plain PyTorch versions of S2-MLPv2 and MS-MLP (beside this file), timm's Mixer-B/16, ResMLP and
 gMLP where timm is installed, each eager and with `torch.compile`, and two networks of
-keras.applications on every backend. Each engine has a process of its own; a step takes an array
-and gives one back, a training step is forward, backward and AdamW. Weights are random.
+keras.applications on every backend. Ours are timed by `keras_shiftmlp.bench`. Each engine has a
+process of its own; a step takes an array and gives one back, a training step is forward, backward
+and AdamW. Weights are random.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_shiftmlp import bench
+
 OURS = ["S2MLPv2Small", "MixerB16", "MSMLPTiny"]
 PLAIN = {"S2MLPv2Small": ("torch_s2_mlp_v2", "S2MLPv2"), "MSMLPTiny": ("torch_ms_mlp", "MSMLP")}
 TIMM = {"MixerB16": "mixer_b16_224", "ResMLP-24": "resmlp_24_224", "gMLP-S": "gmlp_s16_224"}
@@ -29,16 +32,16 @@ KERAS = ["ResNet50", "ConvNeXtTiny"]
 SIZE, CLASSES = 224, 1000
 
 
-def timed(step, repeats: int) -> dict:
-    """Seconds of a step: the first, and the median and spread of the later ones."""
+def timed(step, job: dict) -> dict:
+    """Milliseconds per image: the median and spread of the steps after the first two."""
     times = []
-    for _ in range(repeats + 2):
+    for _ in range(job["repeats"] + 2):
         started = time.perf_counter()
         step()
         times.append(time.perf_counter() - started)
-    first, _, *later = times
+    later = times[2:]
     median = statistics.median(later)
-    return {"first": first, "seconds": median, "spread": (max(later) - min(later)) / median}
+    return {"ms": 1e3 * median / job["batch"], "spread": (max(later) - min(later)) / median}
 
 
 def data(batch: int):
@@ -47,32 +50,24 @@ def data(batch: int):
 
 
 def keras_rows(job: dict) -> list[dict]:
-    """Our models and those of keras.applications, on the running backend."""
+    """keras.applications on the running backend."""
     import keras
 
-    import keras_shiftmlp
-
     x, y = data(job["batch"])
-    rows = []
-    for name in job["models"] + job["keras"]:
-        if name in KERAS:
-            model = getattr(keras.applications, name)(weights=None)
-        else:
-            model = keras_shiftmlp.get_model(name, weights=None)
-        engine = f"{'Keras' if name in KERAS else 'ours'}, {keras.backend.backend()}"
+    rows, backend = [], keras.backend.backend()
+    for name in KERAS:
+        model = getattr(keras.applications, name)(weights=None)
         model.compile(
             keras.optimizers.AdamW(1e-4),
             "sparse_categorical_crossentropy",
-            jit_compile=keras.backend.backend() != "torch",
+            jit_compile=backend != "torch",
         )
         steps = {
             "predict": lambda model=model: model.predict_on_batch(x),
             "train": lambda model=model: model.train_on_batch(x, y),
         }
-        for mode, step in steps.items():
-            found = timed(step, job["repeats"])
-            rows.append({"model": name, "engine": engine, "mode": mode, **found})
-            print(rows[-1], file=sys.stderr, flush=True)
+        who = {"model": name, "engine": f"Keras, {backend}"}
+        rows += [{**who, "mode": mode, **timed(step, job)} for mode, step in steps.items()]
         keras.utils.clear_session()
     return rows
 
@@ -125,34 +120,29 @@ def torch_rows(job: dict) -> list[dict]:
                 optimizer.step()
                 loss.item()
 
+            who = {"model": name, "engine": f"{whose}, {way}"}
             for mode, step in {"predict": predict, "train": train}.items():
-                engine = f"{whose}, {way}"
-                found = timed(step, job["repeats"])
-                rows.append({"model": name, "engine": engine, "mode": mode, **found})
-                print(rows[-1], file=sys.stderr, flush=True)
+                rows.append({**who, "mode": mode, **timed(step, job)})
             torch.compiler.reset()
     return rows
 
 
-def table(result: dict) -> str:
+def table(rows: list[dict]) -> str:
     """Milliseconds per image and, as a ratio, how much faster our fastest backend is."""
-    rows, batch = result["rows"], result["batch"]
     cells = {}
     for row in rows:
-        cells.setdefault((row["model"], row["engine"]), {})[row["mode"]] = row
+        cells.setdefault((row["model"], row["engine"]), {})[row["mode"]] = row["ms"]
     lines = [["network", "engine", "predict ms", "ours is", "train ms", "ours is"]]
     lines.append(["---", "---", *["---:"] * 4])
     for (model, engine), modes in sorted(cells.items()):
         line = [model, engine]
-        for mode in ("predict", "train"):
+        for mode, ms in modes.items():
             mine = [
-                other[mode]["seconds"]
+                other[mode]
                 for (name, whose), other in cells.items()
                 if name == model and whose.startswith("ours")
             ]
-            seconds = modes[mode]["seconds"]
-            line.append(f"{1e3 * seconds / batch:.1f}")
-            line.append(f"{seconds / min(mine):.2f} x" if mine else "–")
+            line += [f"{ms:.1f}", f"{ms / min(mine):.2f} x" if mine else "–"]
         lines.append(line)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -172,10 +162,13 @@ def main():
     parser.add_argument("--from-json", metavar="FILE", help="print rows measured before")
     args = parser.parse_args()
     if args.from_json:
-        result = json.loads(Path(args.from_json).read_text())
+        rows = json.loads(Path(args.from_json).read_text())
     else:
-        job = {"models": args.models, "keras": KERAS, "batch": args.batch, "repeats": args.repeats}
-        result = {"batch": args.batch, "rows": []}
+        common = {"batch_size": args.batch, "repeats": args.repeats}
+        calls = [("measure", {"name": name, **common}) for name in args.models]
+        rows = bench.run_backends(args.backends, calls)
+        rows = [{**row, "engine": f"ours, {row['backend']}"} for row in rows]
+        job = {"models": args.models, "batch": args.batch, "repeats": args.repeats}
         for engine in [*args.backends, "pytorch"]:
             with tempfile.TemporaryDirectory() as folder:
                 out = Path(folder, "rows.json")
@@ -184,10 +177,10 @@ def main():
                 keras_backend = "torch" if engine == "pytorch" else engine
                 environment = {**os.environ, "KERAS_BACKEND": keras_backend}
                 subprocess.run(command, check=True, env=environment)
-                result["rows"] += json.loads(out.read_text())
+                rows += json.loads(out.read_text())
     if args.json:
-        Path(args.json).write_text(json.dumps(result, indent=1) + "\n")
-    print(table(result))
+        Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
 
 
 if __name__ == "__main__":

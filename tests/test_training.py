@@ -267,7 +267,7 @@ RECIPE = training.recipe("cifar10_nano", epochs=3, batch_size=8, ema_momentum=0.
 
 
 @trains
-@pytest.mark.parametrize("changes", [dict(layer_decay=0.7), dict(accumulate=3, epochs=6)])
+@pytest.mark.parametrize("changes", [{}, dict(layer_decay=0.7), dict(accumulate=3, epochs=6)])
 def test_training_learns_and_writes_its_card(arrays, tmp_path, changes):
     model = tiny()
     recipe = {**RECIPE, "epochs": 5, "learning_rate": 1e-2, "cutmix": 0.0, **changes}

@@ -43,8 +43,8 @@ def _written_out(x, kernel):
 
 def _sum_of_shifted(x, kernel):
     k = kernel.shape[0]
-    # Summed in float32, as a convolution would be. (k, k, C, 1) -> (k, k, 1, C)
-    padded, scales = _padded(x, k), ops.swapaxes(ops.cast(kernel, "float32"), 2, 3)
+    padded = _padded(x, k)
+    scales = ops.swapaxes(ops.cast(kernel, padded.dtype), 2, 3)  # (k, k, C, 1) -> (k, k, 1, C)
     total = 0.0
     for i, j in itertools.product(range(k), range(k)):
         # `ops.slice` takes the place as a value: in a plain call, one program serves all taps.
@@ -56,7 +56,7 @@ def _sum_of_shifted(x, kernel):
 def _slopes(x, upstream, kernel):
     """The gradient of the kernel: for each of its taps a sum over all positions."""
     k, channels, height, width = kernel.shape[0], kernel.shape[2], *x.shape[1:3]
-    row_numbers = ops.arange(k)
+    padded, row_numbers = _padded(x, k), ops.arange(k)
 
     def add_image(total, pair):
         # Image by image, so that what the many sums read stays in the cache.
@@ -69,11 +69,12 @@ def _slopes(x, upstream, kernel):
 
         return total + ops.scan(row, None, row_numbers)[1], None
 
-    start = ops.zeros((k, k, channels), "float32")
-    total, _ = ops.scan(add_image, start, (_padded(x, k), ops.cast(upstream, "float32")))
+    start = ops.zeros((k, k, channels), padded.dtype)
+    total, _ = ops.scan(add_image, start, (padded, ops.cast(upstream, padded.dtype)))
     return ops.cast(total[..., None], kernel.dtype)  # (k, k, C) -> (k, k, C, 1)
 
 
 def _padded(x, k):
-    p = k // 2
-    return ops.pad(ops.cast(x, "float32"), ((0, 0), (p, p), (p, p), (0, 0)))
+    """`x` with zeros around it, in float32 or more: sums are kept so, as in a convolution."""
+    p, dtype = k // 2, keras.backend.result_type(x.dtype, "float32")
+    return ops.pad(ops.cast(x, dtype), ((0, 0), (p, p), (p, p), (0, 0)))
