@@ -25,11 +25,16 @@ class Dense(keras.layers.Dense):
     """
 
     def call(self, inputs, training=None):
-        if keras.backend.backend() != "jax":
-            return super().call(inputs, training=training)
-        # (..., C) -> (N, C) -> (N, units) -> (..., units)
-        y = super().call(ops.reshape(inputs, (-1, inputs.shape[-1])), training=training)
-        return ops.reshape(y, (*ops.shape(inputs)[:-1], self.units))
+        x = inputs
+        if keras.backend.backend() == "jax":
+            x = ops.reshape(x, (-1, x.shape[-1]))  # (..., C) -> (N, C)
+        y = ops.matmul(x, self.kernel)
+        if self.bias is not None:
+            y += ops.convert_to_tensor(self.bias)
+        if self.activation is not None:
+            y = self.activation(y)
+        # (N, units) -> (..., units)
+        return ops.reshape(y, (*ops.shape(inputs)[:-1], self.units)) if x is not inputs else y
 
     def quantize(self, mode=None, type_check=True, config=None):
         # Keras's check is for subclasses with other weights.

@@ -99,7 +99,10 @@ class SplitAttention(keras.layers.Layer):
         logits = ops.reshape(self.fc2(self.fc1(pooled)), (-1, branches, 1, 1, channels))
         weights = ops.cast(ops.softmax(logits, axis=1), self.compute_dtype)
         # K x (B, H, W, C) -> (B, H, W, C)
-        return functools.reduce(ops.add, (weights[:, k] * x for k, x in enumerate(inputs)))
+        y = weights[:, 0] * inputs[0]
+        for k in range(1, branches):
+            y += weights[:, k] * inputs[k]
+        return y
 
     def compute_output_shape(self, input_shape):
         shapes = {tuple(shape) for shape in input_shape if isinstance(shape, (tuple, list))}

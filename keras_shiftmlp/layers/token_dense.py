@@ -47,17 +47,20 @@ class TokenDense(keras.layers.EinsumDense):
         self.tokens = tokens
 
     def call(self, inputs, training=None):
-        kernel = ops.transpose(self.kernel)
-        if keras.backend.backend() == "jax":
+        kernel, backend = ops.transpose(self.kernel), keras.backend.backend()
+        batch, tokens, channels = ops.shape(inputs)
+        if backend == "jax":
             # One matrix for all images, see `Dense`.
             # (B, S, C) -> (S, B * C); (T, S) (S, B * C) -> (T, B * C) -> (B, T, C)
-            batch, tokens, channels = ops.shape(inputs)
             y = ops.reshape(ops.transpose(inputs, (1, 0, 2)), (tokens, -1))
             y = ops.reshape(ops.matmul(kernel, y), (self.tokens, batch, channels))
-            y = self.bias + ops.transpose(y, (1, 0, 2))
+            y = ops.transpose(y, (1, 0, 2))
         else:
-            # (T, S) (B, S, C) -> (B, T, C)
-            y = self.bias + ops.matmul(kernel, inputs)
+            if backend == "torch":
+                # Or its `matmul` transposes the maps, and the gradient of GELU gets slow strides.
+                kernel = ops.broadcast_to(kernel, (batch, self.tokens, tokens))
+            y = ops.matmul(kernel, inputs)  # (T, S) (B, S, C) -> (B, T, C)
+        y += ops.convert_to_tensor(self.bias)
         return y if self.activation is None else self.activation(y)
 
     def compute_output_shape(self, input_shape):
