@@ -11,7 +11,6 @@ and model.keras; `--publish FOLDER` makes a tag of it.
 """
 
 import argparse
-import contextlib
 import logging
 import subprocess
 import sys
@@ -52,8 +51,6 @@ parser.add_argument("--publish", type=Path, metavar="FOLDER", help="where checkp
 parser.add_argument("--license", help="of the weights, for --publish")
 parser.add_argument("--smoke", action="store_true", help="a short run of a Nano model")
 args = parser.parse_args()
-if args.remat and keras.backend.backend() == "tensorflow":
-    parser.error("--remat needs JAX or PyTorch: keras.RematScope fails on TensorFlow")
 if args.publish and not args.license:
     parser.error("--publish needs the --license of the weights, such as Apache-2.0")
 logging.basicConfig(format="%(message)s")
@@ -103,7 +100,7 @@ print(f"{len(images):,} training and {len(validation):,} validation images, {rec
 # Model and training: both within the strategy, which decides where variables and batches lie.
 
 size = args.image_size
-with scope, keras.RematScope("full") if args.remat else contextlib.nullcontext():
+with scope:
     model = keras_shiftmlp.get_model(
         args.model,
         weights=None,
@@ -112,6 +109,8 @@ with scope, keras.RematScope("full") if args.remat else contextlib.nullcontext()
         drop_path_rate=drop_path,
         dtype=args.dtype,
     )
+    if args.remat:
+        model = keras_shiftmlp.rematerialize(model)
     print(f"{model.name}: {model.count_params():,} parameters")
     card = training.train(
         model,

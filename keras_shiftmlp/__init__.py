@@ -26,7 +26,9 @@ _MODULES = {
     ),
     **dict.fromkeys(["WeightsNotAvailableError", "list_weights", "weights_info"], "checkpoints"),
     "count_macs": "macs",
-    **dict.fromkeys(["enable_lora", "feature_extractor", "merge_lora"], "adapting"),
+    **dict.fromkeys(
+        ["enable_lora", "feature_extractor", "merge_lora", "rematerialize"], "adapting"
+    ),
 }  # fmt: skip
 
 __all__ = sorted(_MODULES)

@@ -1,4 +1,4 @@
-"""What a trained model becomes: a feature extractor, or one with low-rank updates."""
+"""What a model becomes: a feature extractor, one with low-rank updates, one of less memory."""
 
 import re
 import tempfile
@@ -111,6 +111,45 @@ def merge_lora(model: keras.Model) -> keras.Model:
         model.save_weights(path)
         plain.load_weights(path)
     return plain
+
+
+def rematerialize(model: keras.Model) -> keras.Model:
+    """A copy of the model that trains in less memory and more time.
+
+    Its layers keep their inputs alone for the gradient and compute again what lies between. Ask
+    for the copy before `compile`. A `.keras` file of it comes back as a plain model.
+
+    Args:
+        model: A built model; it is left as it is.
+
+    Returns:
+        A new model of the same class with the same weights, not compiled.
+
+    Raises:
+        RuntimeError: On TensorFlow, where `keras.RematScope` fails in Keras 3.15: its wrapper of
+            `tf.recompute_grad` takes no keyword arguments. Also on NumPy and OpenVINO, which
+            don't train.
+
+    Example:
+
+    >>> from keras_shiftmlp import Mixer
+    >>> model = Mixer(patch_size=4, dim=16, depth=1, input_shape=(8, 8, 3), classes=2)
+    >>> if keras.backend.backend() in ("jax", "torch"):
+    ...     model = rematerialize(model)
+    """
+    if keras.backend.backend() not in ("jax", "torch"):
+        raise RuntimeError(
+            "Recomputing activations needs JAX or PyTorch: `keras.RematScope` fails on TensorFlow, "
+            "and the other backends don't train. "
+            f"Received: `keras.backend.backend()={keras.backend.backend()!r}`"
+        )
+    # Not the model itself, all of whose activations would come back at once; and no dropout, which
+    # would draw anew.
+    names = [layer.name for layer in model.layers if layer.weights]
+    with keras.RematScope("list_of_layers", layer_names=names):
+        copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _plain(config):

@@ -237,7 +237,7 @@ def _train(options):
     """Runs `keras-shiftmlp train` and returns the last line of its history."""
     import keras
 
-    from keras_shiftmlp import training
+    from keras_shiftmlp import rematerialize, training
     from keras_shiftmlp.models import get_model
 
     changes = (item.partition("=") for item in options.set)
@@ -249,28 +249,27 @@ def _train(options):
         held_out = options.hold_out
         held_out = int(held_out) if held_out >= 1 else held_out
         images, validation = images.split(held_out, options.seed)
-    if options.remat and keras.backend.backend() == "tensorflow":
-        raise SystemExit("--remat needs JAX or PyTorch: keras.RematScope fails on TensorFlow.")
     size = options.image_size
     keras.utils.set_random_seed(options.seed)
-    with keras.RematScope("full") if options.remat else contextlib.nullcontext():
-        model = get_model(
-            options.model,
-            weights=options.weights,
-            classes=len(images.class_names),
-            input_shape=size and (size, size, 3),
-            drop_path_rate=recipe.pop("drop_path_rate", 0.0),
-            dtype=options.dtype,
-        )
-        card = training.train(
-            model,
-            images,
-            validation,
-            out=options.out,
-            seed=options.seed,
-            tensorboard=options.tensorboard,
-            **recipe,
-        )
+    model = get_model(
+        options.model,
+        weights=options.weights,
+        classes=len(images.class_names),
+        input_shape=size and (size, size, 3),
+        drop_path_rate=recipe.pop("drop_path_rate", 0.0),
+        dtype=options.dtype,
+    )
+    if options.remat:
+        model = rematerialize(model)
+    card = training.train(
+        model,
+        images,
+        validation,
+        out=options.out,
+        seed=options.seed,
+        tensorboard=options.tensorboard,
+        **recipe,
+    )
     model.save(os.path.join(options.out, "model.keras"))
     return json.dumps(card["history"][-1])
 

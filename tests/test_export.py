@@ -327,6 +327,18 @@ def test_a_failing_process_leaves_nothing(shortcut, tmp_path):
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="written on TensorFlow, whatever runs here")
+def test_saved_model_trains_what_is_trained_here(tmp_path):
+    import tensorflow as tf
+
+    model = MODEL_CASES["s2_mlp_v2"].build()
+    keras_shiftmlp.enable_lora(model, 2)
+    keras_shiftmlp.export.saved_model(model, tmp_path / "model")
+    root = tf.saved_model.load(str(tmp_path / "model"))
+    here, there = (sorted(tuple(v.shape) for v in x.trainable_variables) for x in (model, root))
+    assert here == there and len(there) < len(root.variables)
+
+
 @once
 def test_bad_models_are_refused(tmp_path):
     sequential = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(2)])

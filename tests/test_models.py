@@ -278,6 +278,57 @@ def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@trains
+def test_recomputed_activations_train_alike_in_less_memory(case, pixels):
+    if BACKEND == "tensorflow":
+        with pytest.raises(RuntimeError, match=r"needs JAX or PyTorch.*Received: .*tensorflow"):
+            keras_shiftmlp.rematerialize(case.build())
+        return
+    plain = case.build(drop_path_rate=0.3, dropout_rate=0.2)
+    model = keras_shiftmlp.rematerialize(plain)
+    assert isinstance(model, keras_shiftmlp.ImageModel)
+    kept = [bytes_for_the_gradient(one, pixels) for one in (plain, model)]
+    assert kept[1] <= 0.65 * kept[0]
+    for one, other in zip(model.variables, plain.variables, strict=True):
+        one.assign(to_numpy(other))  # the seeds of dropout as well
+    results = []
+    for one in (plain, model):
+        one.compile(keras.optimizers.SGD(0.01), "sparse_categorical_crossentropy")
+        history = one.fit(pixels, np.arange(len(pixels)) % 5, epochs=3, verbose=0, shuffle=False)
+        results.append((history.history["loss"], one.get_weights()))
+    (losses, weights), (again, others) = results
+    np.testing.assert_allclose(again, losses, rtol=1e-5)
+    for one, other in zip(others, weights):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def bytes_for_the_gradient(model, pixels):
+    """What is kept between the forward pass and the gradient, without the weights."""
+    state = [v.value for v in model.trainable_variables]
+    others = [v.value for v in model.non_trainable_variables]
+
+    def loss(state):
+        return keras.ops.sum(model.stateless_call(state, others, pixels, training=True)[0])
+
+    if BACKEND == "jax":
+        import jax
+
+        _, gradient = jax.eval_shape(lambda state: jax.vjp(loss, state), state)
+        kept = jax.tree.leaves(gradient)
+        return sum(x.size * x.dtype.itemsize for x in kept) - sum(x.nbytes for x in state)
+    import torch
+
+    kept = {}
+
+    def keep(x):
+        kept[x.untyped_storage().data_ptr()] = x.untyped_storage().nbytes()
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        loss(state)
+    return sum(kept.values())
+
+
 @pytest.mark.parametrize("name", keras_shiftmlp.list_models())
 def test_published_signature(name):
     function = getattr(keras_shiftmlp, name)

@@ -32,6 +32,11 @@ parser.add_argument(
     "--card", type=Path, nargs="+", default=[],
     help="card.json of the training run, or of several that went on from one another, in order",
 )  # fmt: skip
+parser.add_argument(
+    "--compared", type=Path, nargs="+", default=[],
+    help="cards of runs that stand for this model in a comparison, where the file came another "
+    "way; the last one with the accuracy on test images as `test`",
+)  # fmt: skip
 parser.add_argument("--push-to-hub", metavar="OWNER/REPO")
 args = parser.parse_args()
 
@@ -62,10 +67,17 @@ entry = {
     "preprocessing": {key: facts[key] for key in ("mean", "std", "crop_fraction", "interpolation")},
     "image_size": facts["image_size"],
 }
-cards = [json.loads(path.read_text()) for path in args.card]
-cards = [{key: card[key] for key in card if key not in ("model", "classes")} for card in cards]
-if cards:
-    *entry["earlier_runs"], entry["training"] = cards
+
+
+def read_cards(paths):
+    cards = [json.loads(path.read_text()) for path in paths]
+    return [{key: card[key] for key in card if key not in ("model", "classes")} for card in cards]
+
+
+if args.card:
+    *entry["earlier_runs"], entry["training"] = read_cards(args.card)
+if args.compared:
+    entry["compared_runs"] = read_cards(args.compared)
 # The file must be what the constructor builds, or nobody could load it.
 keras_shiftmlp.get_model(args.model, weights=args.folder / name)
 

@@ -6,8 +6,8 @@
 
 Parameters, multiply-adds per image, passes over the training images, hours, images per second of
 training (the median epoch), and top-1 in percent: on the images held out for validation, as the
-run ended, and as published in the entry. The first table is of the first run of each checkpoint;
-a second one is of those that went on from there, with what all their runs took.
+run ended, and as published. The first table compares runs of one budget, the second one is of
+checkpoints that took another way, with what all their runs took.
 """
 
 import argparse
@@ -20,34 +20,39 @@ HEAD = ["model", "weights", "parameters", "MMACs", "epochs", "hours", "images/s"
 HEAD += ["top-1", "measured on"]
 
 
-def runs_of(entry: dict) -> list[dict]:
-    """The cards of an entry's runs with their accuracy, the last one's that of the entry."""
-    earlier = entry.get("earlier_runs", [])
-    earlier = [{**card, "top1": 100 * card["test"]["top1"]} for card in earlier]
-    return [*earlier, {**entry["training"], "top1": entry["top1"]}]
+def compared(entry: dict) -> tuple[dict, list[dict], float]:
+    """An entry, the cards of the runs that the comparison is about, and their top-1."""
+    if cards := entry.get("compared_runs"):
+        return entry, cards, 100 * cards[-1]["test"]["top1"]
+    return shipped(entry)
 
 
-def table(rows: list[tuple[dict, list[dict]]]) -> str:
-    """Entries and the runs to tell of, in Markdown, best first."""
+def shipped(entry: dict) -> tuple[dict, list[dict], float]:
+    """An entry, the cards of the runs that led to its file, and its top-1."""
+    return entry, [*entry.get("earlier_runs", []), entry["training"]], entry["top1"]
+
+
+def table(rows: list[tuple[dict, list[dict], float]]) -> str:
+    """Entries and their runs in Markdown, best first."""
     lines = [HEAD, ["---", "---", *["---:"] * (len(HEAD) - 3), "---"]]
-    for entry, runs in sorted(rows, key=lambda row: -row[1][-1]["top1"]):
+    for entry, runs, top1 in sorted(rows, key=lambda row: -row[2]):
         history = [epoch for run in runs for epoch in run["history"]]
         speed = statistics.median(epoch["images_per_second"] for epoch in history)
         hours = sum(run["seconds"] for run in runs) / 3600
         line = [f"`{entry['model']}`", f'`"{entry["tag"]}"`', f"{entry['params']:,}"]
         line += [f"{runs[0]['macs'] / 1e6:.1f}", f"{len(history)}", f"{hours:.2f}", f"{speed:.0f}"]
-        line += [f"{100 * history[-1]['val_top1']:.2f}", f"{runs[-1]['top1']:.2f}"]
-        lines.append([*line, entry["top1_source"]])
+        line += [f"{100 * history[-1]['val_top1']:.2f}", f"{top1:.2f}", entry["top1_source"]]
+        lines.append(line)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def curves(rows: list[tuple[dict, list[dict]]]) -> dict[str, list[dict]]:
-    """The history of each run, best first, for `visualization.plot_curves`."""
+def curves(rows: list[tuple[dict, list[dict], float]]) -> dict[str, list[dict]]:
+    """The history of the runs of each entry, best first, for `visualization.plot_curves`."""
     found = {}
-    for entry, runs in sorted(rows, key=lambda row: -row[1][-1]["top1"]):
+    for entry, runs, _ in sorted(rows, key=lambda row: -row[2]):
         history = [epoch for run in runs for epoch in run["history"]]
         numbered = [{**epoch, "epoch": index + 1} for index, epoch in enumerate(history)]
-        found[f"{entry['model']}, {entry['tag']}"] = numbered
+        found[f"{entry['model']}, {len(history)} epochs"] = numbered
     return found
 
 
@@ -57,12 +62,12 @@ if __name__ == "__main__":
     parser.add_argument("--curves", type=Path, metavar="PNG")
     args = parser.parse_args()
     entries = json.loads((args.folder / "manifest.json").read_text())
-    rows = [(entry, runs_of(entry)) for entry in entries]
-    print(table([(entry, runs[:1]) for entry, runs in rows]))
-    longer = [(entry, runs) for entry, runs in rows if len(runs) > 1]
+    rows = [compared(entry) for entry in entries]
+    longer = [shipped(entry) for entry in entries if "compared_runs" in entry]
+    print(table(rows))
     if longer:
         print(f"\n{table(longer)}")
     if args.curves:
         from keras_shiftmlp.visualization import plot_curves
 
-        plot_curves(curves(rows), args.curves)
+        plot_curves(curves(rows + longer), args.curves)

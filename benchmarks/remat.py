@@ -1,0 +1,103 @@
+"""Memory of a training step's activations, kept or recomputed, on JAX and PyTorch.
+
+    python benchmarks/remat.py
+    python benchmarks/remat.py --model MSMLPTiny --batch-size 4 --backends jax
+
+Prints, for each backend, the memory that a step takes beyond the weights, and its seconds, for a
+model as it is and for `keras_shiftmlp.rematerialize(model)`. JAX: what XLA reserves for the
+compiled gradient. PyTorch: by how much the process grows. Every row has a process of its own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def resident(key: str) -> float:
+    """MB of this process: `VmRSS` now, `VmHWM` at most since the last reset. Linux only."""
+    return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0]) / 1024
+
+
+def measure(job: dict) -> dict:
+    import keras
+    import numpy as np
+
+    import keras_shiftmlp
+
+    model = keras_shiftmlp.get_model(job["model"], weights=None)
+    if job["remat"]:
+        model = keras_shiftmlp.rematerialize(model)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (job["batch_size"], *model.input_shape[1:])).astype("float32")
+    state = [v.value for v in model.trainable_variables]
+    others = [v.value for v in model.non_trainable_variables]
+
+    def loss(state):
+        return keras.ops.sum(model.stateless_call(state, others, x, training=True)[0][:, 0])
+
+    seconds = []
+    if keras.backend.backend() == "jax":
+        import jax
+
+        compiled = jax.jit(jax.grad(loss)).lower(state).compile()
+        grown = compiled.memory_analysis().temp_size_in_bytes / 2**20
+        step = lambda: jax.block_until_ready(compiled(state))  # noqa: E731
+    else:
+        grown = 0
+
+        def step():
+            nonlocal grown
+            Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+            before = resident("VmRSS")
+            loss(state).backward()
+            grown = resident("VmHWM") - before
+            for variable in state:
+                variable.grad = None
+
+    for _ in range(4):
+        started = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - started)
+    return {"mb": grown, "seconds": statistics.median(seconds[1:])}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="S2MLPv2Small")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--backends", nargs="+", default=["jax", "torch"])
+    parser.add_argument("--job", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.job:
+        print(json.dumps(measure(json.loads(args.job))))
+        return
+    print("| model | backend | activations | MB | share | s per step |")
+    print("| --- | --- | --- | ---: | ---: | ---: |")
+    for backend in args.backends:
+        kept = None
+        for remat in (False, True):
+            job = {"model": args.model, "batch_size": args.batch_size, "remat": remat}
+            command = [sys.executable, __file__, "--job", json.dumps(job)]
+            # So that glibc hands back what is freed, and a step's memory is not the last one's.
+            environment = {
+                **os.environ,
+                "KERAS_BACKEND": backend,
+                "MALLOC_MMAP_THRESHOLD_": "65536",
+            }
+            done = subprocess.run(
+                command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+            )
+            row = json.loads(done.stdout.splitlines()[-1])
+            kept = kept or row["mb"]
+            line = [f"`{args.model}`", backend, "recomputed" if remat else "kept"]
+            line += [f"{row['mb']:.0f}", f"{row['mb'] / kept:.0%}", f"{row['seconds']:.2f}"]
+            print(f"| {' | '.join(line)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
