@@ -1,10 +1,13 @@
-"""Size, speed and accuracy of a checkpoint as it is and after Keras's own quantisation.
+"""Size, speed and accuracy of a checkpoint as it is and in 8-bit integers.
 
     KERAS_BACKEND=torch python benchmarks/quantization.py --data cifar10/test
-    python benchmarks/quantization.py --model MSMLPNano --data cifar10/test --images 10000
+    python benchmarks/quantization.py --data cifar10/test --calibrate cifar10/train   # OpenVINO too
 
-`int8` quantises activations as well, on the fly; `int8 weights` keeps them in floating point.
-`--data` is a folder with one subfolder per class, or tfds:<name>/<split>.
+`int8` of Keras quantises activations as well, on the fly; `int8 weights` keeps them in floating
+point. `--calibrate` adds an OpenVINO export and what `export.quantize` makes of it with 300 of
+these pictures; it needs the extras `export` and `quantize`. Sizes are those of the `.keras` file,
+and of OpenVINO's weights and graph together. `--data` and `--calibrate` are folders with one
+subfolder per class, or tfds:<name>/<split>.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from keras_shiftmlp import training
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", required=True)
+parser.add_argument("--calibrate", help="pictures that the model was trained on")
 parser.add_argument("--model", default="S2MLPNano")
 parser.add_argument("--weights", default="cifar10")
 parser.add_argument("--images", type=int, help="how many to evaluate on, all by default")
@@ -44,9 +48,14 @@ def quantized(mode):
     return model
 
 
-print("| weights | backend | kB | share | top-1 | ms/image |")
+def print_row(name, runtime, size, top1, milliseconds):
+    line = [name, runtime, f"{size / 1e3:.0f}", f"{size / whole[runtime]:.0%}"]
+    print(f"| {' | '.join(line)} | {100 * top1:.2f} | {milliseconds:.2f} |", flush=True)
+
+
+print("| weights | runtime | kB | share | top-1 | ms/image |")
 print("| --- | --- | ---: | ---: | ---: | ---: |")
-whole = None
+whole, runtime = {}, f"Keras, {keras.backend.backend()}"
 for name, mode in MODES.items():
     model = quantized(mode)
     images = training.load_images(args.data, model.class_names)
@@ -56,14 +65,30 @@ for name, mode in MODES.items():
         path = Path(folder) / "model.keras"
         model.save(path)
         size = path.stat().st_size
-    whole = whole or size
+    whole.setdefault(runtime, size)
     top1 = training.evaluate(model, images)["top1"]
-    pixels = next(iter(training.evaluation_batches(images, 32, batch_size=args.batch_size)))[0]
+    size_of_image = model.input_shape[1]
+    batches = training.evaluation_batches(images, size_of_image, batch_size=args.batch_size)
+    pixels = next(iter(batches))[0]
     model.predict_on_batch(pixels)
     times = []
     for _ in range(9):
         started = time.perf_counter()
         model.predict_on_batch(pixels)
         times.append(1e3 * (time.perf_counter() - started) / args.batch_size)
-    line = [name, keras.backend.backend(), f"{size / 1e3:.0f}", f"{size / whole:.0%}"]
-    print(f"| {' | '.join(line)} | {100 * top1:.2f} | {statistics.median(times):.2f} |", flush=True)
+    print_row(name, runtime, size, top1, statistics.median(times))
+
+if args.calibrate:
+    model = quantized(None)
+    some = training.load_images(args.calibrate, model.class_names).split(300, seed=0)[1]
+    some, rest = some.resized(size_of_image).source, images.resized(size_of_image)
+    with tempfile.TemporaryDirectory() as folder:
+        exact, rounded = Path(folder, "float32.xml"), Path(folder, "int8.xml")
+        keras_shiftmlp.export.openvino(model, exact, images=some[:8])
+        test = (rest.source, rest.labels)
+        card = keras_shiftmlp.export.quantize(exact, rounded, some, test)
+    for name in ("float32", "int8"):
+        row = card[name]
+        size = row["graph_bytes"] + row["weight_bytes"]
+        whole.setdefault("OpenVINO", size)
+        print_row(name, "OpenVINO", size, row["accuracy"], row["milliseconds"])
