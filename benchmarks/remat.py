@@ -16,12 +16,6 @@ import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
-
-
-def resident(key: str) -> float:
-    """MB of this process: `VmRSS` now, `VmHWM` at most since the last reset. Linux only."""
-    return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0]) / 1024
 
 
 def measure(job: dict) -> dict:
@@ -29,6 +23,7 @@ def measure(job: dict) -> dict:
     import numpy as np
 
     import keras_shiftmlp
+    from keras_shiftmlp.bench import peak_memory, resident_mb
 
     model = keras_shiftmlp.get_model(job["model"], weights=None)
     if job["remat"]:
@@ -56,12 +51,12 @@ def measure(job: dict) -> dict:
 
         def step():
             nonlocal held, taken
-            Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-            before = resident("VmRSS")
-            value = loss(state)
-            held = resident("VmRSS") - before
-            value.backward()
-            taken = resident("VmHWM") - before
+            before = resident_mb()
+            with peak_memory() as peak:
+                value = loss(state)
+                held = resident_mb() - before
+                value.backward()
+            taken = peak["mb"] - before
             for variable in state:
                 variable.grad = None
 

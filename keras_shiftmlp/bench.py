@@ -115,7 +115,7 @@ def measure(
         def step(mode=mode):
             model.predict_on_batch(x) if mode == "predict" else model.train_on_batch(x, y)
 
-        with _peak_memory() as peak:
+        with peak_memory() as peak:
             first = _seconds(step)
             step()
         products = {pair: _product(*pair, mode == "train", policy) for pair in shapes}
@@ -290,16 +290,20 @@ def _seconds(function):
     return time.perf_counter() - started
 
 
+def resident_mb(key: str = "VmRSS") -> float:
+    """Memory of this process: `"VmRSS"` now, `"VmHWM"` at most. An OSError but on Linux."""
+    return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0]) / 1024
+
+
 @contextlib.contextmanager
-def _peak_memory():
+def peak_memory():
     """The largest resident size inside the block, in MB, where Linux tells."""
     peak = {}
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     yield peak
     with contextlib.suppress(OSError):
-        status = Path("/proc/self/status").read_text()
-        peak["mb"] = int(status.partition("VmHWM:")[2].split()[0]) / 1024
+        peak["mb"] = resident_mb("VmHWM")
 
 
 def _main():

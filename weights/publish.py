@@ -17,6 +17,12 @@ import keras
 import keras_shiftmlp
 from keras_shiftmlp.checkpoints.download import sha256_of
 
+
+def read_cards(paths):
+    cards = [json.loads(path.read_text()) for path in paths]
+    return [{key: card[key] for key in card if key not in ("model", "classes")} for card in cards]
+
+
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
 )
@@ -67,13 +73,6 @@ entry = {
     "preprocessing": {key: facts[key] for key in ("mean", "std", "crop_fraction", "interpolation")},
     "image_size": facts["image_size"],
 }
-
-
-def read_cards(paths):
-    cards = [json.loads(path.read_text()) for path in paths]
-    return [{key: card[key] for key in card if key not in ("model", "classes")} for card in cards]
-
-
 if args.card:
     *entry["earlier_runs"], entry["training"] = read_cards(args.card)
 if args.compared:

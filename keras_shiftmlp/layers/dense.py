@@ -30,6 +30,7 @@ class Dense(keras.layers.Dense):
             x = ops.reshape(x, (-1, x.shape[-1]))  # (..., C) -> (N, C)
         y = ops.matmul(x, self.kernel)
         if self.bias is not None:
+            # In place where tensors can change: nothing else holds the product.
             y += ops.convert_to_tensor(self.bias)
         if self.activation is not None:
             y = self.activation(y)
