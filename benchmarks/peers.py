@@ -12,6 +12,7 @@ and AdamW. Weights are random.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -55,18 +56,21 @@ def keras_rows(job: dict) -> list[dict]:
 
     x, y = data(job["batch"])
     rows, backend = [], keras.backend.backend()
-    for name in KERAS:
+    ways = {backend: "auto"}
+    if backend == "tensorflow":
+        ways = {"tensorflow with XLA": True, "tensorflow": False}
+    for name, (engine, jit_compile) in itertools.product(KERAS, ways.items()):
         model = getattr(keras.applications, name)(weights=None)
         model.compile(
             keras.optimizers.AdamW(1e-4),
             "sparse_categorical_crossentropy",
-            jit_compile=backend != "torch",
+            jit_compile=jit_compile,
         )
         steps = {
             "predict": lambda model=model: model.predict_on_batch(x),
             "train": lambda model=model: model.train_on_batch(x, y),
         }
-        who = {"model": name, "engine": f"Keras, {backend}"}
+        who = {"model": name, "engine": f"Keras, {engine}"}
         rows += [{**who, "mode": mode, **timed(step, job)} for mode, step in steps.items()]
         keras.utils.clear_session()
     return rows

@@ -61,7 +61,7 @@ backend = keras.backend.backend()
 model.compile(
     training.build_optimizer(model, 1000, learning_rate=1e-4, clip_norm=recipe.get("clip_norm")),
     keras.losses.CategoricalCrossentropy(),
-    jit_compile=backend != "torch",
+    jit_compile=training.is_faster_with_xla(model),
 )
 step = rate(lambda batch: model.train_on_batch(*batch), itertools.cycle(kept), args.steps)
 print(f"{args.model}, {args.recipe}, {backend}, {args.dtype or 'float32'}, {os.cpu_count()} cores")

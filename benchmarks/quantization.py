@@ -44,7 +44,7 @@ def quantized(mode):
     if mode is not None:
         options = {"mode": mode} if isinstance(mode, str) else {"config": mode}
         model.quantize(**options, filters=lambda layer: isinstance(layer, dense))
-    model.compile(jit_compile=keras.backend.backend() != "torch")
+    model.compile(jit_compile=training.is_faster_with_xla(model))
     return model
 
 

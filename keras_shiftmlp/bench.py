@@ -24,6 +24,7 @@ from keras_shiftmlp.layers import S2Attention
 from keras_shiftmlp.layers.token_dense import TokenDense
 from keras_shiftmlp.macs import count_macs
 from keras_shiftmlp.models import get_model
+from keras_shiftmlp.training import is_faster_with_xla
 
 MODES = ("predict", "train")
 
@@ -76,7 +77,7 @@ def measure(
     image_size: int | None = None,
     repeats: int = 5,
     dtype: str | None = None,
-    jit_compile: bool | None = None,
+    jit_compile: bool | str = "auto",
 ) -> list[dict]:
     """Times one model and its matrix products on the running backend, in turns.
 
@@ -87,20 +88,21 @@ def measure(
         image_size: Side in pixels, the model's own by default.
         repeats: Timed rounds; each round times the model, then each product.
         dtype: Policy, such as `"mixed_bfloat16"`.
-        jit_compile: As for `compile`; by default on for JAX and TensorFlow.
+        jit_compile: As for `compile`; `"auto"` takes the faster.
 
     Returns:
         A row per mode: `ms` per image and its `spread` (largest minus smallest, as a share of
         the median), `matmul_ms` per image, `ratio` of the two, `gflops` per second, `compile_s`,
-        `build_s`, `peak_mb` of the process on Linux.
+        `build_s`, and on Linux `peak_mb` of the process and `step_mb`, what its first two steps
+        added to that: all that they need, where nothing ran before in the process.
     """
     backend = keras.backend.backend()
-    if jit_compile is None:
-        jit_compile = backend != "torch"
     started = time.perf_counter()
     shape = image_size and (image_size, image_size, 3)
     model = get_model(name, weights=None, input_shape=shape, dtype=dtype)
     build_s = time.perf_counter() - started
+    if jit_compile == "auto":
+        jit_compile = is_faster_with_xla(model)
     model.compile(
         keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy", jit_compile=jit_compile
     )
@@ -119,11 +121,13 @@ def measure(
             first = _seconds(step)
             step()
         products = {pair: _product(*pair, mode == "train", policy) for pair in shapes}
-        times, limits = [], []
+        times, limits = [], {pair: [] for pair in products}
         for _ in range(repeats):
             times.append(_seconds(step))
-            limits.append(sum(shapes[pair] * _seconds(run) for pair, run in products.items()))
-        seconds, limit = statistics.median(times), statistics.median(limits)
+            for pair, run in products.items():
+                limits[pair].append(_seconds(run))
+        seconds = statistics.median(times)
+        limit = sum(count * statistics.median(limits[pair]) for pair, count in shapes.items())
         work = 2 * count_macs(model) * batch_size * (3 if mode == "train" else 1)
         rows.append(
             {
@@ -141,6 +145,7 @@ def measure(
                 "compile_s": max(0.0, first - seconds),
                 "build_s": build_s,
                 "peak_mb": peak.get("mb"),
+                "step_mb": peak.get("added_mb"),
             }
         )
     return rows
@@ -166,7 +171,6 @@ def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
         key = (type(layer), *(x.shape for x in inputs), layer.output.shape)
         if key not in seen:
             alone = keras.Model(layer.input, layer.output)
-            alone.compile(jit_compile=keras.backend.backend() != "torch")
             data = [np.random.rand(batch_size, *x.shape[1:]).astype("float32") for x in inputs]
             step = _on_device(alone, data if len(data) > 1 else data[0])
             step()
@@ -188,18 +192,15 @@ def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
     return sorted(rows, key=lambda row: -row["ms"])
 
 
-def exponent(rows: Sequence[dict], key: str) -> float:
-    """The `e` in time per batch ~ `key ** e`, fitted over rows of `measure`.
+def exponent(x: Sequence[float], y: Sequence[float]) -> float:
+    """The `e` in `y ~ x ** e`, fitted to the logarithms.
 
     Example:
 
-    >>> rows = [{"pixels": p, "ms": p**2, "batch_size": 1} for p in (128, 256, 512)]
-    >>> round(exponent(rows, "pixels"), 3)  # "pixels" is the side of the image
+    >>> round(exponent([1, 2, 4], [3, 12, 48]), 3)
     2.0
     """
-    x = np.log([row[key] for row in rows])
-    y = np.log([row["ms"] * row["batch_size"] for row in rows])
-    return float(np.polyfit(x, y, 1)[0])
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
 
 def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> list[dict]:
@@ -227,20 +228,19 @@ def _product(left, right, backward, dtype) -> Callable[[], None]:
     def transposed(x):
         return x.swapaxes(-1, -2) if hasattr(x, "swapaxes") else keras.ops.swapaxes(x, -1, -2)
 
-    def products(x, w, g):
-        results = [x @ w]
-        if backward:
-            results += [g @ transposed(w), transposed(x) @ g]
-        return results
-
+    # Each by itself: together they would disturb each other, and the limit be higher.
+    products = [lambda x, w, g: x @ w]
+    if backward:
+        products += [lambda x, w, g: g @ transposed(w), lambda x, w, g: transposed(x) @ g]
     shapes = (left, right, (*right[:-2], left[-2], right[-1]))
     rng = np.random.default_rng(0)
     arrays = [keras.ops.cast(rng.normal(size=shape).astype("float32"), dtype) for shape in shapes]
-    return _compiled(products, arrays)
+    runs = [_compiled(product, arrays) for product in products]
+    return lambda: [run() for run in runs]
 
 
-def _compiled(function, arrays):
-    """`function` of `arrays` as the backend runs it at its best, results left where they are."""
+def _compiled(function, arrays, xla=True):
+    """`function`, of `arrays` to a tensor, at the backend's best; the result stays where it is."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -252,11 +252,10 @@ def _compiled(function, arrays):
     elif backend == "tensorflow":
         import tensorflow as tf
 
-        compiled = tf.function(function, jit_compile=True)
+        compiled = tf.function(function, jit_compile=xla)
 
         def run():
-            for result in compiled(*arrays):
-                result[..., :1, :1].numpy()  # waits
+            compiled(*arrays)[..., :1, :1].numpy()  # waits
     elif backend == "torch":
         import torch
 
@@ -279,9 +278,9 @@ def _on_device(model, data):
     arrays = [keras.ops.convert_to_tensor(x) for x in (data if isinstance(data, list) else [data])]
 
     def forward(*inputs):
-        return [model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)]
+        return model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
 
-    return _compiled(forward, arrays)
+    return _compiled(forward, arrays, xla=is_faster_with_xla(model))
 
 
 def _seconds(function):
@@ -297,13 +296,19 @@ def resident_mb(key: str = "VmRSS") -> float:
 
 @contextlib.contextmanager
 def peak_memory():
-    """The largest resident size inside the block, in MB, where Linux tells."""
-    peak = {}
+    """The largest resident size inside the block, in MB, where Linux tells.
+
+    Yields:
+        A dict that holds `mb`, and `added_mb` on top of the size before, once the block has ended.
+    """
+    peak, before = {}, None
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        before = resident_mb()
     yield peak
-    with contextlib.suppress(OSError):
+    if before is not None:
         peak["mb"] = resident_mb("VmHWM")
+        peak["added_mb"] = peak["mb"] - before
 
 
 def _main():

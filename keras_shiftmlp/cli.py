@@ -146,7 +146,8 @@ def _add_bench(commands):
     bench.add_argument("--dtype", help="such as mixed_bfloat16")
     bench.add_argument("--growth", action="store_true", help="with the pixels and with the batch")
     bench.add_argument("--profile", action="store_true", help="where the time goes, by layer")
-    bench.add_argument("--out", help="folder for bench.json and bench.png")
+    bench.add_argument("--out", help="folder for bench.json and the pictures")
+    bench.add_argument("--from-json", metavar="FILE", help="print what a bench.json holds")
     bench.set_defaults(run=_bench)
 
 
@@ -154,12 +155,14 @@ def _bench(options):
     """Runs `keras-shiftmlp bench` and returns its tables."""
     from keras_shiftmlp import bench, visualization
 
+    if options.from_json:
+        with open(options.from_json) as file:
+            return _bench_report(json.load(file))
     common = {"batch_size": options.batch_size, "repeats": options.repeats}
     timing = {**common, "modes": options.modes or bench.MODES, "dtype": options.dtype}
     results = {"rows": bench.run_backends(
         options.backends, [("measure", {"name": name, **timing}) for name in options.models]
     )}  # fmt: skip
-    tables = [_bench_table(results["rows"])]
     if options.growth:
         sides, batches = (128, 192, 256, 384, 512), (1, 4, 16, 64)
         series = {
@@ -172,22 +175,29 @@ def _bench(options):
                 for name in options.models
                 for argument, value in values
             ]
-            results[key] = grown = bench.run_backends(options.backends, calls)
-            for backend in options.backends:
-                for name in options.models:
-                    mine = [r for r in grown if (r["model"], r["backend"]) == (name, backend)]
-                    power = bench.exponent(mine, key) / (2 if key == "pixels" else 1)
-                    what = "pixels" if key == "pixels" else "batch"
-                    tables.append(f"{name}, {backend}: time per batch ~ {what} ** {power:.2f}")
+            # A process for each: what one keeps allocated would hide what the next one needs.
+            results[key] = [row for c in calls for row in bench.run_backends(options.backends, [c])]
     if options.profile:
         calls = [("profile", {"name": name, **common}) for name in options.models]
         results["profile"] = bench.run_backends(options.backends, calls)
-        tables.append(_profile_table(results["profile"]))
     if options.out:
         os.makedirs(options.out, exist_ok=True)
         with open(os.path.join(options.out, "bench.json"), "w") as file:
             file.write(json.dumps(results, indent=1) + "\n")
         visualization.plot_benchmark(results["rows"], os.path.join(options.out, "bench.png"))
+        if options.profile:
+            picture = os.path.join(options.out, "layers.png")
+            visualization.plot_profile(results["profile"], picture)
+    return _bench_report(results)
+
+
+def _bench_report(results):
+    """The tables, from what `bench.json` holds."""
+    tables = [_bench_table(results["rows"])]
+    if "pixels" in results:
+        tables.append(_growth_table(results))
+    if "profile" in results:
+        tables.append(_profile_table(results["profile"]))
     return "\n\n".join(tables)
 
 
@@ -201,6 +211,24 @@ def _bench_table(rows):
         line += [f"{row['matmul_ms']:.2f}", f"{row['ratio']:.2f}"]
         line += [f"{row['peak_mb']:.0f}" if row["peak_mb"] else "–"]
         lines.append([*line, f"{row['compile_s']:.1f}", f"{row['build_s']:.1f}"])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _growth_table(results):
+    """Exponents of the time of a batch, and of the memory that it needs."""
+    from keras_shiftmlp.bench import exponent
+
+    head = ["model", "backend", "grows with", "time", "memory", "ms/image, first to last"]
+    lines = [head, ["---"] * 3 + ["---:"] * 3]
+    for key in ("pixels", "batch_size"):
+        for name, backend in dict.fromkeys((r["model"], r["backend"]) for r in results[key]):
+            rows = [r for r in results[key] if (r["model"], r["backend"]) == (name, backend)]
+            x = [row[key] ** (2 if key == "pixels" else 1) for row in rows]  # a side, squared
+            line = [name, backend, f"{key.partition('_')[0]} {rows[0][key]} to {rows[-1][key]}"]
+            line.append(f"{exponent(x, [row['ms'] * row['batch_size'] for row in rows]):.2f}")
+            memory = [row["step_mb"] for row in rows]
+            line.append(f"{exponent(x, memory):.2f}" if None not in memory else "–")
+            lines.append([*line, f"{rows[0]['ms']:.1f} to {rows[-1]['ms']:.1f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -61,6 +61,31 @@ def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike) -> None:
     figure.savefig(path, dpi=110)
 
 
+def plot_profile(rows: Sequence[dict], path: str | os.PathLike) -> None:
+    """Time by kind of layer, with its ratio to the time of its matrix products.
+
+    Args:
+        rows: Those of `bench.profile`.
+        path: Where the PNG goes.
+    """
+    models = list(dict.fromkeys((row["model"], row["backend"]) for row in rows))
+    figure, axes = _subplots(len(models), 1, figsize=(8, 3 * len(models)))
+    for axis, (model, backend) in zip(np.atleast_1d(axes), models):
+        mine = [row for row in rows if (row["model"], row["backend"]) == (model, backend)][::-1]
+        layers = [row["layer"] for row in mine]
+        axis.barh(layers, [row["ms"] for row in mine], color="tab:orange", label="layer")
+        products = [row["matmul_ms"] for row in mine]
+        axis.barh(layers, products, 0.4, color="tab:blue", label="its matrix products")
+        for place, row in enumerate(mine):
+            if row["matmul_ms"]:
+                ratio = f" {row['ms'] / row['matmul_ms']:.2f} x"
+                axis.text(row["ms"], place, ratio, va="center", fontsize=8)
+        axis.margins(x=0.1)  # room for the ratios
+        axis.set(title=f"{model}, {backend}", xlabel="ms per image")
+        axis.legend()
+    figure.savefig(path, dpi=110)
+
+
 def plot_predictions(
     images: Sequence[np.ndarray],
     labels: Sequence[int],

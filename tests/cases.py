@@ -19,6 +19,15 @@ def run(model, x):
     return keras.ops.convert_to_numpy(model(x))
 
 
+def run_jitted(model, x):
+    """The outputs as an array, compiled by XLA whatever `compile` would choose."""
+    if BACKEND == "jax":
+        return model.predict(x, verbose=0)
+    import tensorflow as tf
+
+    return tf.function(lambda x: model(x), jit_compile=True)(x).numpy()
+
+
 @dataclasses.dataclass(frozen=True)
 class Case:
     """One network of a family, small enough to build in a moment."""

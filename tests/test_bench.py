@@ -21,6 +21,10 @@ WORK = {
     "MSMLPNano": ((1.14, 5.6), (1.1, 5.0)),
 }
 
+# Of PyTorch: the bytes of all maps that a forward pass allocates, as multiples of those of the
+# products' results.
+NEW_MAPS = {"MixerNano": 2.4, "S2MLPNano": 2.8, "S2MLPv2Nano": 2.9, "MSMLPNano": 4.9}
+
 
 def work_of(products):
     """Operations, and bytes read and written, of the products."""
@@ -66,6 +70,38 @@ def test_compiled_work_stays_what_it_is(name):
         assert 1 <= counted["bytes accessed"] / memory / factor <= limits[1]
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch's dispatcher counts")
+@pytest.mark.parametrize("name", NEW_MAPS)
+def test_few_new_maps(name):
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+
+    written = 0
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal written
+            results = function(*args, **(kwargs or {}))
+            storages = [
+                {x.untyped_storage() for x in tree_leaves(tree) if isinstance(x, torch.Tensor)}
+                for tree in (results, (args, kwargs))
+            ]
+            given = {storage.data_ptr() for storage in storages[1]}
+            written += sum(s.nbytes() for s in storages[0] if s.data_ptr() not in given)
+            return results
+
+    model = keras_shiftmlp.get_model(name, weights=None)
+    images = torch.zeros((2, *model.input_shape[1:]))
+    with Count(), torch.no_grad():
+        model(images)
+    products = sum(
+        4 * math.prod(left[:-1]) * right[-1] * math.prod(right[:-2]) * count
+        for (left, right), count in bench.matmuls(model, 2).items()
+    )
+    assert 1 <= written / products <= NEW_MAPS[name]
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
 def test_the_command_line_measures(tmp_path, capsys):
     command = ["bench", "MixerNano", "--backends", "torch", "numpy", "--modes", "predict"]
@@ -80,4 +116,7 @@ def test_the_command_line_measures(tmp_path, capsys):
     layers = {row["layer"]: row["count"] for row in results["profile"] if row["backend"] == "torch"}
     depth = keras_shiftmlp.MixerNano.config["depth"]
     assert layers["TokenDense"] == 2 * depth and layers["Dense"] == 2 * depth + 1
-    assert (tmp_path / "bench.png").stat().st_size > 10_000
+    for picture in ("bench.png", "layers.png"):
+        assert (tmp_path / picture).stat().st_size > 10_000
+    cli.main(["bench", "--from-json", str(tmp_path / "bench.json")])
+    assert capsys.readouterr().out == printed

@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, TRAINS, run
+from cases import BACKEND, HERE, MODEL_CASES, TRAINS, run, run_jitted
 
 import keras_shiftmlp
 
@@ -226,9 +226,7 @@ def test_drop_path_and_dropout_train(case, pixels):
 @pytest.mark.skipif(BACKEND not in ("tensorflow", "jax"), reason="no jit compilation")
 def test_jit_compiled_is_the_same(case, pixels):
     model = case.build()
-    model.compile(jit_compile=True)
-    plain = to_numpy(model(pixels))
-    np.testing.assert_allclose(model.predict(pixels, verbose=0), plain, atol=1e-5)
+    np.testing.assert_allclose(run_jitted(model, pixels), to_numpy(model(pixels)), atol=1e-5)
 
 
 @pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="two backends are enough")

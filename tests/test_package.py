@@ -78,6 +78,18 @@ def test_export_table_is_that_of_its_rows():
     assert printed.strip() in (ROOT / "docs" / "export.md").read_text()
 
 
+def test_speed_tables_are_those_of_their_rows(capsys):
+    page = (ROOT / "docs" / "performance.md").read_text()
+    for name in ("bench", "growth"):
+        cli.main(["bench", "--from-json", str(ROOT / "docs" / f"{name}.json")])
+        for table in capsys.readouterr().out.strip().split("\n\n"):
+            assert table in page
+    script, rows = ROOT / "benchmarks" / "peers.py", ROOT / "docs" / "peers.json"
+    command = [sys.executable, script, "--from-json", rows]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert printed.strip() in page
+
+
 def test_results_table_is_that_of_the_shipped_manifest():
     command = [sys.executable, ROOT / "weights" / "results.py"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout

@@ -103,16 +103,18 @@ class MixShift(keras.layers.Layer):
             members = [g for g, size in enumerate(self.kernel_sizes) if size == k]
             x = [_roll(groups[g], self.shifts[g], axis=2) for g in members]
             x += [_roll(groups[g], self.shifts[g], axis=1) for g in members]
-            weights = [branch[g] for branch in (self.horizontal, self.vertical) for g in members]
-            kernels, biases = zip(*weights)
+            kernels = [b[g][0] for b in (self.horizontal, self.vertical) for g in members]
+            biases = [self.horizontal[g][1] + self.vertical[g][1] for g in members]
             # 2m x (B, H, W, C_g) -> (B, H, W, 2 sum of C_g)
             y = depthwise_conv(ops.concatenate(x, axis=-1), ops.concatenate(kernels, axis=2))
-            y = y + ops.concatenate(biases, axis=0)
             h, v = ops.split(y, 2, axis=-1)
+            # Both branches' biases at once, in place where tensors can change.
+            y = h + v
+            y += ops.concatenate(biases, axis=0)
             # (B, H, W, sum of C_g) -> m x (B, H, W, C_g)
             ends = itertools.accumulate(self.group_sizes[g] for g in members)
             for g, end in zip(members, ends):
-                outputs[g] = (h + v)[..., end - self.group_sizes[g] : end]
+                outputs[g] = y[..., end - self.group_sizes[g] : end]
         return ops.concatenate(outputs, axis=-1)
 
     def compute_output_shape(self, input_shape):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_shiftmlp.layers.dense import is_faster_as_convolution
+
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class TokenDense(keras.layers.EinsumDense):
@@ -55,6 +57,9 @@ class TokenDense(keras.layers.EinsumDense):
             y = ops.reshape(ops.transpose(inputs, (1, 0, 2)), (tokens, -1))
             y = ops.reshape(ops.matmul(kernel, y), (self.tokens, batch, channels))
             y = ops.transpose(y, (1, 0, 2))
+        elif is_faster_as_convolution(inputs):
+            # Tokens are the channels: (B, S, C), (1, S, T) -> (B, T, C)
+            y = ops.conv(inputs, self.kernel[None], data_format="channels_first")
         else:
             if backend == "torch":
                 # Or its `matmul` transposes the maps, and the gradient of GELU gets slow strides.

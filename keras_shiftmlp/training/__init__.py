@@ -4,7 +4,7 @@ from keras_shiftmlp.training.batches import evaluation_batches, training_batches
 from keras_shiftmlp.training.images import Images, load_images
 from keras_shiftmlp.training.optimizers import build_optimizer
 from keras_shiftmlp.training.recipes import RECIPES, recipe
-from keras_shiftmlp.training.trainer import evaluate, train
+from keras_shiftmlp.training.trainer import evaluate, is_faster_with_xla, train
 
 __all__ = [
     "RECIPES",
@@ -12,6 +12,7 @@ __all__ = [
     "build_optimizer",
     "evaluate",
     "evaluation_batches",
+    "is_faster_with_xla",
     "load_images",
     "recipe",
     "train",

@@ -13,6 +13,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_shiftmlp.layers import MixShift
+from keras_shiftmlp.layers.depthwise import has_only_cpus
 from keras_shiftmlp.macs import count_macs
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.training.batches import evaluation_batches, training_batches
@@ -84,7 +86,8 @@ def train(
         label_smoothing: Share of the label that is spread over all classes.
         crop_fraction: Share of the resized shorter side that evaluation keeps; the model
             remembers it, and the class names.
-        jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX and TensorFlow.
+        jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX, and on
+            TensorFlow but for MS-MLP on a CPU.
         shard: `(index, count)`: the part of each batch that this process takes. All processes
             read the state in `out`, the first alone writes.
         workers: Threads that prepare batches.
@@ -173,7 +176,7 @@ def train(
         **augmentation,
     )
     if jit_compile == "auto":
-        jit_compile = keras.backend.backend() != "torch"  # torch compiles for minutes and is slower
+        jit_compile = is_faster_with_xla(model)
     compiled = dict(
         loss=keras.losses.CategoricalCrossentropy(
             from_logits=gives_logits(model), label_smoothing=label_smoothing
@@ -294,6 +297,16 @@ def claim(out: Path, settings: dict, writes: bool) -> None:
     if writes:
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
+
+
+def is_faster_with_xla(model: keras.Model) -> bool:
+    """Whether to compile `model` with XLA, as measured; PyTorch takes minutes to no avail."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        # Keras's own "auto" leaves it off on every CPU.
+        mixes = any(isinstance(layer, MixShift) for layer in model.layers)
+        return not (mixes and has_only_cpus())
+    return backend == "jax"
 
 
 def gives_logits(model: keras.Model) -> bool:

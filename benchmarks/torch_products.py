@@ -1,0 +1,50 @@
+"""Matrix products on PyTorch and a CPU, as such and as convolutions of 1 x 1.
+
+    python benchmarks/torch_products.py
+
+Milliseconds for a batch of 8 in prediction and in training (forward and all gradients): an MLP over
+the channels as in S2-MLPv2-Small, and the one over the tokens of Mixer-B/16. The two ways take
+turns, the median of nine counts.
+"""
+
+import os
+import statistics
+import time
+from unittest import mock
+
+os.environ["KERAS_BACKEND"] = "torch"
+
+import torch
+
+from keras_shiftmlp.layers import TokenDense
+from keras_shiftmlp.layers.dense import Dense
+
+MLPS = {
+    "channels, 28 x 28 x 192": ((8, 28, 28, 192), [Dense(768, activation="gelu"), Dense(192)]),
+    "channels, 14 x 14 x 384": ((8, 14, 14, 384), [Dense(1536, activation="gelu"), Dense(384)]),
+    "tokens, 196 x 768": ((8, 196, 768), [TokenDense(384, activation="gelu"), TokenDense(196)]),
+}
+
+
+def seconds(layers, x, upstream, processor):
+    with mock.patch("platform.machine", return_value=processor):
+        started = time.perf_counter()
+        with torch.set_grad_enabled(upstream is not None):
+            y = layers[1](layers[0](x))
+            if upstream is not None:
+                y.backward(upstream)
+        return 1e3 * (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    print("| MLP over the | mode | products, ms | convolutions, ms |")
+    print("| --- | --- | ---: | ---: |")
+    for name, (shape, layers) in MLPS.items():
+        x = torch.randn(shape, requires_grad=True)
+        for mode, upstream in {"predict": None, "train": torch.randn(shape)}.items():
+            times = [
+                [seconds(layers, x, upstream, processor) for processor in ("another", "x86_64")]
+                for _ in range(11)
+            ]
+            medians = [statistics.median(way) for way in zip(*times[2:])]
+            print(f"| {name} | {mode} | {medians[0]:.1f} | {medians[1]:.1f} |", flush=True)
