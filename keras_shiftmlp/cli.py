@@ -227,7 +227,7 @@ def _growth_table(results):
             line = [name, backend, f"{key.partition('_')[0]} {rows[0][key]} to {rows[-1][key]}"]
             line.append(f"{exponent(x, [row['ms'] * row['batch_size'] for row in rows]):.2f}")
             memory = [row["step_mb"] for row in rows]
-            line.append(f"{exponent(x, memory):.2f}" if None not in memory else "–")
+            line.append(f"{exponent(x, memory):.2f}" if all(memory) else "–")
             lines.append([*line, f"{rows[0]['ms']:.1f} to {rows[-1]['ms']:.1f}"])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -22,11 +22,12 @@ def is_faster_as_convolution(x) -> bool:
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class Dense(keras.layers.Dense):
-    """`keras.layers.Dense`, with all positions in the rows of one matrix on JAX.
+    """`keras.layers.Dense`, multiplied in the form that each backend computes fastest.
 
     XLA multiplies matrices at full speed, but the gradient of a kernel that met a map
-    `(B, H, W, C)` is a product over three axes, for which it has slower code on a CPU. It bears
-    the name of Keras's layer since the paths inside `.weights.h5` files come from class names.
+    `(B, H, W, C)` is a product over three axes, for which it has slower code on a CPU: on JAX all
+    positions go into the rows of one matrix. PyTorch convolves by 1 x 1 on a CPU. It bears the name
+    of Keras's layer since the paths inside `.weights.h5` files come from class names.
 
     Call arguments:
         inputs: Tensor `(..., C)`.
