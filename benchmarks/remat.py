@@ -56,7 +56,7 @@ def measure(job: dict) -> dict:
                 value = loss(state)
                 held = resident_mb() - before
                 value.backward()
-            taken = peak["mb"] - before
+            taken = peak["added_mb"]
             for variable in state:
                 variable.grad = None
 

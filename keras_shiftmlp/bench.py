@@ -178,9 +178,9 @@ def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
             runs = {pair: _product(*pair, False, layer.compute_dtype) for pair in products}
             seen[key] = (
                 statistics.median(_seconds(step) for _ in range(repeats)),
-                statistics.median(
-                    sum(products[pair] * _seconds(run) for pair, run in runs.items())
-                    for _ in range(repeats)
+                sum(
+                    products[pair] * statistics.median(_seconds(run) for _ in range(repeats))
+                    for pair, run in runs.items()
                 ),
             )
         kind = kinds[type(layer).__name__]

@@ -153,11 +153,12 @@ def _add_bench(commands):
 
 def _bench(options):
     """Runs `keras-shiftmlp bench` and returns its tables."""
-    from keras_shiftmlp import bench, visualization
-
     if options.from_json:
         with open(options.from_json) as file:
             return _bench_report(json.load(file))
+
+    from keras_shiftmlp import bench, visualization
+
     common = {"batch_size": options.batch_size, "repeats": options.repeats}
     timing = {**common, "modes": options.modes or bench.MODES, "dtype": options.dtype}
     results = {"rows": bench.run_backends(

@@ -49,18 +49,19 @@ class TokenDense(keras.layers.EinsumDense):
         self.tokens = tokens
 
     def call(self, inputs, training=None):
-        kernel, backend = ops.transpose(self.kernel), keras.backend.backend()
+        kernel, backend = self.kernel, keras.backend.backend()  # LoRA sums up the kernel
         batch, tokens, channels = ops.shape(inputs)
         if backend == "jax":
             # One matrix for all images, see `Dense`.
             # (B, S, C) -> (S, B * C); (T, S) (S, B * C) -> (T, B * C) -> (B, T, C)
             y = ops.reshape(ops.transpose(inputs, (1, 0, 2)), (tokens, -1))
-            y = ops.reshape(ops.matmul(kernel, y), (self.tokens, batch, channels))
+            y = ops.reshape(ops.matmul(ops.transpose(kernel), y), (self.tokens, batch, channels))
             y = ops.transpose(y, (1, 0, 2))
         elif is_faster_as_convolution(inputs):
             # Tokens are the channels: (B, S, C), (1, S, T) -> (B, T, C)
-            y = ops.conv(inputs, self.kernel[None], data_format="channels_first")
+            y = ops.conv(inputs, kernel[None], data_format="channels_first")
         else:
+            kernel = ops.transpose(kernel)
             if backend == "torch":
                 # Or its `matmul` transposes the maps, and the gradient of GELU gets slow strides.
                 kernel = ops.broadcast_to(kernel, (batch, self.tokens, tokens))
