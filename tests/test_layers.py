@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from keras_shiftmlp import layers
 from keras_shiftmlp.layers.dense import Dense
+from keras_shiftmlp.layers.initializers import start
 from keras_shiftmlp.layers.mix_shift import chunk_sizes
 from keras_shiftmlp.layers.spatial_shift import SETTINGS
 
@@ -23,6 +24,38 @@ sides = st.integers(1, 6)
 
 def normal(*shape):
     return np.random.default_rng(sum(shape)).normal(size=shape).astype("float32")
+
+
+@pytest.mark.parametrize("shape", [(300, 2000), (7, 7, 60, 200)])
+@pytest.mark.parametrize(
+    "name, config",
+    [
+        ("GlorotUniform", {}),
+        ("LecunNormal", {}),
+        ("RandomNormal", {"mean": 1.0, "stddev": 0.02}),
+        ("RandomUniform", {"minval": -1.0, "maxval": 3.0}),
+    ],
+)
+def test_weights_start_as_keras_draws_them(name, config, shape):
+    """All draws come from one distribution: their quantiles are equal, but for chance."""
+    initializer = getattr(keras.initializers, name)(**config, seed=1)
+    ours, again = (to_numpy(start(initializer)(shape, dtype="float32")) for _ in range(2))
+    np.testing.assert_array_equal(ours, again)
+    assert len(np.unique(ours)) > ours.size / 2  # no part is drawn from the seed of another
+    expected = to_numpy(initializer(shape, dtype="float32"))
+    at = np.linspace(0, 1, 101)[1:-1]
+    a, b = np.quantile(ours, at), np.quantile(expected, at)
+    np.testing.assert_allclose(a, b, atol=0.005 * np.ptp(expected))
+    if (
+        name != "RandomNormal"
+    ):  # Keras's truncated normal on PyTorch has outliers, so not its limits
+        limits = {
+            "GlorotUniform": (6 / (np.prod(shape[:-2]) * sum(shape[-2:]))) ** 0.5,
+            "LecunNormal": 2 / (0.87962566 * np.prod(shape[:-1]) ** 0.5),
+            "RandomUniform": 2,
+        }
+        middle = (b[0] + b[-1]) / 2
+        np.testing.assert_allclose(np.abs(ours - middle).max(), limits[name], rtol=0.02)
 
 
 @settings(max_examples=20 if BACKEND == "jax" else 60, deadline=None, derandomize=True)

@@ -2,8 +2,12 @@
 
 import contextlib
 import contextvars
+import math
+from concurrent import futures
 
 import keras
+import numpy as np
+from keras import ops
 
 # PyTorch code writes `trunc_normal_(std=0.02)`, which cuts at +-2 and so cuts nothing; Keras's
 # TruncatedNormal would cut at two standard deviations.
@@ -26,8 +30,71 @@ def zero_start():
 
 
 def start(initializer):
-    """The initializer to make a weight with: the given one, or zeros inside `zero_start`."""
-    return keras.initializers.Zeros() if _ZERO_START.get() else initializer
+    """The initializer to make a weight with: zeros inside `zero_start`, else the given one.
+
+    The usual distributions are drawn by numpy on all cores: JAX would compile programs for each of
+    the many shapes, and on PyTorch Keras draws four numbers for each that it keeps of a truncated
+    normal. TensorFlow draws its own, as it would copy numpy's twice.
+    """
+    if _ZERO_START.get():
+        return keras.initializers.Zeros()
+    is_usual = type(initializer) in _USUAL and isinstance(initializer.seed, int)
+    by_numpy = is_usual and keras.backend.backend() != "tensorflow"
+    return _drawn_by_numpy(initializer) if by_numpy else initializer
+
+
+_USUAL = (
+    keras.initializers.GlorotUniform,
+    keras.initializers.LecunNormal,
+    keras.initializers.RandomNormal,
+    keras.initializers.RandomUniform,
+)
+_CHUNK = 2**18  # numbers drawn from one seed: what is drawn does not depend on the cores
+
+
+def _drawn_by_numpy(initializer):
+    def draw(shape, dtype=None):
+        distribution, mean, scale = _distribution(initializer, shape)
+        values = np.empty(shape, "float32")
+        flat = values.reshape(-1)
+        chunks = [flat[i : i + _CHUNK] for i in range(0, flat.size, _CHUNK)]
+        seeds = np.random.SeedSequence(initializer.seed).spawn(len(chunks))
+
+        def fill(chunk, seed):
+            rng = np.random.default_rng(seed)
+            if distribution == "uniform":  # within 1
+                rng.random(out=chunk, dtype="float32")
+                chunk *= 2
+                chunk -= 1
+            else:
+                rng.standard_normal(out=chunk, dtype="float32")
+            if distribution == "truncated_normal":
+                while (outside := np.flatnonzero(np.abs(chunk) > 2)).size:
+                    chunk[outside] = rng.standard_normal(outside.size, dtype="float32")
+            chunk *= scale
+            chunk += mean
+
+        with futures.ThreadPoolExecutor() as pool:
+            list(pool.map(fill, chunks, seeds))
+        return ops.convert_to_tensor(values, dtype)
+
+    return draw
+
+
+def _distribution(initializer, shape):
+    """What Keras's initializer draws from, its mean, and the factor of the standard one."""
+    config = initializer.get_config()
+    if isinstance(initializer, keras.initializers.RandomUniform):
+        low, high = config["minval"], config["maxval"]
+        return "uniform", (low + high) / 2, (high - low) / 2
+    if isinstance(initializer, keras.initializers.RandomNormal):
+        return "normal", config["mean"], config["stddev"]
+    fan_in = math.prod(shape[:-1])
+    if isinstance(initializer, keras.initializers.LecunNormal):
+        # 0.8796 is the deviation of a normal that was cut at two deviations.
+        return "truncated_normal", 0, fan_in**-0.5 / 0.87962566
+    fan_out = math.prod(shape[:-2]) * shape[-1]
+    return "uniform", 0, (6 / (fan_in + fan_out)) ** 0.5
 
 
 def built(layer, input_shape):

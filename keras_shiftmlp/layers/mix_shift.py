@@ -2,11 +2,9 @@
 
 import itertools
 import math
-import random
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_shiftmlp.layers.depthwise import depthwise_conv
@@ -79,15 +77,9 @@ class MixShift(keras.layers.Layer):
 
     def _add_branch(self, name):
         weights = []
-        # JAX would compile a program for each of the many shapes. `keras.utils.set_random_seed`
-        # reaches this generator too.
-        rng = np.random.default_rng(random.getrandbits(64))
         for group, (k, size) in enumerate(zip(self.kernel_sizes, self.group_sizes)):
             for weight, shape in (("kernel", (k, k, size, 1)), ("bias", (size,))):
-
-                def uniform(shape, dtype, limit=1 / k):
-                    return ops.convert_to_tensor(rng.uniform(-limit, limit, shape), dtype)
-
+                uniform = keras.initializers.RandomUniform(-1 / k, 1 / k)
                 name_of_group = f"{name}_{group}_{weight}"
                 weights.append(self.add_weight(shape, start(uniform), name=name_of_group))
         return list(zip(weights[::2], weights[1::2]))  # one (kernel, bias) per group
