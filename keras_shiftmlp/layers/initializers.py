@@ -34,13 +34,12 @@ def start(initializer):
 
     The usual distributions are drawn by numpy on all cores: JAX would compile programs for each of
     the many shapes, and on PyTorch Keras draws four numbers for each that it keeps of a truncated
-    normal. TensorFlow draws its own, as it would copy numpy's twice.
+    normal.
     """
     if _ZERO_START.get():
         return keras.initializers.Zeros()
     is_usual = type(initializer) in _USUAL and isinstance(initializer.seed, int)
-    by_numpy = is_usual and keras.backend.backend() != "tensorflow"
-    return _drawn_by_numpy(initializer) if by_numpy else initializer
+    return _drawn_by_numpy(initializer) if is_usual else initializer
 
 
 _USUAL = (
@@ -55,28 +54,28 @@ _CHUNK = 2**18  # numbers drawn from one seed: what is drawn does not depend on 
 def _drawn_by_numpy(initializer):
     def draw(shape, dtype=None):
         distribution, mean, scale = _distribution(initializer, shape)
-        values = np.empty(shape, "float32")
-        flat = values.reshape(-1)
-        chunks = [flat[i : i + _CHUNK] for i in range(0, flat.size, _CHUNK)]
-        seeds = np.random.SeedSequence(initializer.seed).spawn(len(chunks))
+        size = math.prod(shape)
+        # Others would compile the joining of tensors, or make no tensors in threads.
+        xp = ops if keras.backend.backend() in ("tensorflow", "torch") else np
+        sizes = [min(_CHUNK, size - start) for start in range(0, size, _CHUNK)]
+        seeds = np.random.SeedSequence(initializer.seed).spawn(len(sizes))
 
-        def fill(chunk, seed):
+        def draw_part(size, seed):
             rng = np.random.default_rng(seed)
             if distribution == "uniform":  # within 1
-                rng.random(out=chunk, dtype="float32")
-                chunk *= 2
-                chunk -= 1
+                part = 2 * rng.random(size, "float32") - 1
             else:
-                rng.standard_normal(out=chunk, dtype="float32")
+                part = rng.standard_normal(size, "float32")
             if distribution == "truncated_normal":
-                while (outside := np.flatnonzero(np.abs(chunk) > 2)).size:
-                    chunk[outside] = rng.standard_normal(outside.size, dtype="float32")
-            chunk *= scale
-            chunk += mean
+                while (outside := np.flatnonzero(np.abs(part) > 2)).size:
+                    part[outside] = rng.standard_normal(outside.size, "float32")
+            part *= scale
+            part += mean
+            return xp.array(part)  # in memory at hand, while that of the whole is slow to come by
 
         with futures.ThreadPoolExecutor() as pool:
-            list(pool.map(fill, chunks, seeds))
-        return ops.convert_to_tensor(values, dtype)
+            parts = list(pool.map(draw_part, sizes, seeds))
+        return ops.convert_to_tensor(xp.reshape(xp.concatenate(parts), shape), dtype)
 
     return draw
 
