@@ -72,6 +72,7 @@ def main():
     parser.add_argument("--model", default="S2MLPv2Small")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--backends", nargs="+", default=["jax", "torch"])
+    parser.add_argument("--merge", action="store_true", help="leave XLA as it is")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
@@ -89,6 +90,8 @@ def main():
                 "KERAS_BACKEND": backend,
                 "MALLOC_MMAP_THRESHOLD_": "65536",
             }
+            if not args.merge:
+                environment["XLA_FLAGS"] = "--xla_disable_hlo_passes=cse_barrier_expander"
             done = subprocess.run(
                 command, env=environment, check=True, stdout=subprocess.PIPE, text=True
             )

@@ -117,7 +117,8 @@ def rematerialize(model: keras.Model) -> keras.Model:
     """A copy of the model that trains in less memory and more time.
 
     Its layers keep their inputs alone for the gradient and compute again what lies between. Ask
-    for the copy before `compile`. A `.keras` file of it comes back as a plain model.
+    for the copy before `compile`. A `.keras` file of it comes back as a plain model. On JAX and a
+    CPU, XLA undoes most of it without `XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander`.
 
     Args:
         model: A built model; it is left as it is.
