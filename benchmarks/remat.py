@@ -7,6 +7,9 @@ Prints, for a model as it is and for `keras_shiftmlp.rematerialize(model)`, what
 forward pass and the gradient, what a step takes at most, and its seconds. JAX: the arrays that
 `jax.vjp` holds without the weights, and what XLA reserves for the compiled step. PyTorch: by how
 much the process grows, after the forward pass and at most. Every row has a process of its own.
+
+XLA for CPUs removes the barriers that keep what is recomputed apart, and then merges most of it
+with what it repeats. A flag stops that here; `--merge` leaves XLA as it is.
 """
 
 import argparse
