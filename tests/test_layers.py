@@ -46,9 +46,8 @@ def test_weights_start_as_keras_draws_them(name, config, shape):
     at = np.linspace(0, 1, 101)[1:-1]
     a, b = np.quantile(ours, at), np.quantile(expected, at)
     np.testing.assert_allclose(a, b, atol=0.005 * np.ptp(expected))
-    if (
-        name != "RandomNormal"
-    ):  # Keras's truncated normal on PyTorch has outliers, so not its limits
+    # Not Keras's limits: its truncated normal on PyTorch has outliers.
+    if name != "RandomNormal":
         limits = {
             "GlorotUniform": (6 / (np.prod(shape[:-2]) * sum(shape[-2:]))) ** 0.5,
             "LecunNormal": 2 / (0.87962566 * np.prod(shape[:-1]) ** 0.5),

@@ -57,7 +57,7 @@ def _drawn_by_numpy(initializer):
         size = math.prod(shape)
         # Others would compile the joining of tensors, or make no tensors in threads.
         xp = ops if keras.backend.backend() in ("tensorflow", "torch") else np
-        sizes = [min(_CHUNK, size - start) for start in range(0, size, _CHUNK)]
+        sizes = [min(_CHUNK, size - done) for done in range(0, size, _CHUNK)]
         seeds = np.random.SeedSequence(initializer.seed).spawn(len(sizes))
 
         def draw_part(size, seed):
