@@ -74,7 +74,8 @@ def _drawn_by_numpy(initializer):
             return xp.array(part)  # in memory at hand, while that of the whole is slow to come by
 
         with futures.ThreadPoolExecutor() as pool:
-            parts = list(pool.map(draw_part, sizes, seeds))
+            draw_all = pool.map if len(sizes) > 1 else map  # no thread for a small weight
+            parts = list(draw_all(draw_part, sizes, seeds))
         return ops.convert_to_tensor(xp.reshape(xp.concatenate(parts), shape), dtype)
 
     return draw
