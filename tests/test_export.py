@@ -425,27 +425,49 @@ def test_export_command(shortcut, tmp_path, capsys):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="it reads a file, whatever wrote it")
 @pytest.mark.filterwarnings("ignore")  # NNCF's own
-def test_quantize(tmp_path, pictures):
-    needs("openvino")
-    pytest.importorskip("nncf")
-    model = away_from_start(MODEL_CASES["s2_mlp"].build())
+@pytest.mark.parametrize(("format", "family"), [("openvino", "s2_mlp"), ("litert", "mixer")])
+def test_quantize(format, family, tmp_path, pictures):
+    needs(format)
+    pytest.importorskip("nncf" if format == "openvino" else "ai_edge_quantizer")
+    model, end = away_from_start(MODEL_CASES[family].build()), ENDINGS[format]
     labels = run(model, pictures.astype("float32")).argmax(1)
-    keras_shiftmlp.export.openvino(model, tmp_path / "a.xml", images=pictures)
+    exact, rounded, third = (tmp_path / f"{name}{end}" for name in "abc")
+    keras_shiftmlp.export.write(model, exact, format, images=pictures)
     before, test = left_in(tmp_path), (pictures, labels)
+    images = pictures if format == "openvino" else None
     quantize = keras_shiftmlp.export.quantize
     with pytest.raises(keras_shiftmlp.export.ExportError, match=r"int8 loses .* `max_loss=-1"):
-        quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, test, max_loss=-1.5)
-    with pytest.raises(ValueError, match=r"an OpenVINO export. Received: `path='.*b.xml'`"):
-        quantize(tmp_path / "b.xml", tmp_path / "c.xml", pictures, test)
-    with pytest.raises(ValueError, match=r"new or empty.*a.xml"):
-        quantize(tmp_path / "a.xml", tmp_path / "a.xml", pictures, test)
+        quantize(exact, rounded, test, images=images, max_loss=-1.5)
+    with pytest.raises(ValueError, match=rf"or a LiteRT export. Received: `path='.*b{end}'`"):
+        quantize(rounded, third, test, images=images)
+    with pytest.raises(ValueError, match=rf"new or empty.*a{end}"):
+        quantize(exact, exact, test, images=images)
     with pytest.raises(ValueError, match=r"a label for each.*\(8, 32, 48, 3\), \(7,\)"):
-        quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, (pictures, labels[:7]))
+        quantize(exact, rounded, (pictures, labels[:7]), images=images)
+    with pytest.raises(ValueError, match=r"Received: [08] `images` for `path='.*a\."):
+        quantize(exact, rounded, test, images=pictures if images is None else None)
     assert left_in(tmp_path) == before
-    card = quantize(tmp_path / "a.xml", tmp_path / "b.xml", pictures, test, max_loss=0.3)
-    assert set(left_in(tmp_path)) - set(before) == {"b.xml", "b.bin", "b.xml.card.json"}
+    card = quantize(exact, rounded, test, images=images, max_loss=0.3)
+    files = {rounded.name, f"{rounded.name}.card.json"}
+    assert set(left_in(tmp_path)) - set(before) == files | (
+        {"b.bin"} if images is not None else set()
+    )
+    assert card == json.loads((tmp_path / f"{rounded.name}.card.json").read_text())
     assert card["float32"]["accuracy"] == 1.0
-    assert card["int8"]["weight_bytes"] < 0.5 * card["float32"]["weight_bytes"]
+    weights = "bin" if format == "openvino" else "tflite"
+    sizes = [path.with_suffix(f".{weights}").stat().st_size for path in (rounded, exact)]
+    assert sizes[0] < 0.7 * sizes[1]
     few = pictures[:2].astype("float32")
-    rounded, exact = (keras_shiftmlp.export.load(tmp_path / f)(few) for f in ("b.xml", "a.xml"))
-    assert 1e-6 < np.abs(rounded["logits"] - exact["logits"]).max() < 1
+    approximate, same = (keras_shiftmlp.export.load(path)(few) for path in (rounded, exact))
+    assert 1e-6 < np.abs(approximate["logits"] - same["logits"]).max() < 1
+
+
+@once
+@pytest.mark.parametrize("package", ["ai_edge_quantizer", "ai_edge_litert"])
+def test_a_package_missing_for_int8_is_named(package, tmp_path, pictures, monkeypatch):
+    (tmp_path / "a.tflite").touch()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == package else 1)
+    with pytest.raises(ImportError, match=rf"int8 needs {package}: pip install .*\[quantize\]"):
+        test = (pictures, np.zeros(8))
+        keras_shiftmlp.export.quantize(tmp_path / "a.tflite", tmp_path / "b.tflite", test)
+    assert left_in(tmp_path) == ["a.tflite"]

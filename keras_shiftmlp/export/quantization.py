@@ -1,4 +1,4 @@
-"""`quantize`: from an OpenVINO export to 8-bit integers, calibrated on pictures."""
+"""`quantize`: an OpenVINO or LiteRT export in 8-bit integers, with the accuracy that it costs."""
 
 import importlib.util
 import json
@@ -18,74 +18,71 @@ BATCH = 64
 def quantize(
     path: str | os.PathLike,
     target: str | os.PathLike,
-    images: np.ndarray,
     test: tuple[np.ndarray, np.ndarray],
     *,
+    images: np.ndarray | None = None,
     max_loss: float = 0.005,
 ) -> dict:
-    """Writes an OpenVINO export in int8, and a card with accuracy, size and speed of both.
+    """Writes an export in int8, and a card with accuracy, size and speed of both.
 
-    Weights and activations are rounded to 8 bits, with ranges that NNCF takes from `images`.
+    The two factors of every product with weights are rounded to 8 bits: `x w` becomes
+    `s_x s_w round(x / s_x) round(w / s_w)`. LiteRT takes the scale `s_x` from the activations as
+    they come; for OpenVINO NNCF fixes it beforehand, from `images`. What is not a product stays in
+    float32, as do the activations of MLP-Mixer's token mixing in LiteRT.
 
     Args:
-        path: The `.xml` file that `openvino` has written.
-        target: The `.xml` file to write; the `.bin` and the card come beside it.
-        images: Pixels `(N, H, W, 3)` of 0 to 255 to calibrate on, a few hundred of the training
-            set.
-        test: Other images and their labels, to compare the accuracies on.
+        path: The `.xml` or `.tflite` file that `openvino` or `litert` has written.
+        target: The file to write, with the same ending; the card comes beside it, and OpenVINO's
+            `.bin`.
+        test: Pixels `(N, H, W, 3)` of 0 to 255 and their labels `(N,)`, to compare the accuracies
+            on.
+        images: For OpenVINO, pixels `(N, H, W, 3)` of 0 to 255 to calibrate on, a few hundred of
+            the training set.
         max_loss: Largest share of the test images that may be lost.
 
     Returns:
-        The card: accuracy, bytes and milliseconds per image (in batches, on all cores that
-        OpenVINO takes) of both files, and the SHA-256 of the new ones.
+        The card: accuracy, bytes and milliseconds per image (in batches, on as many cores as the
+        runtime takes) of both exports, and the SHA-256 of the new files.
 
     Raises:
-        ValueError: For a path that is no OpenVINO export, a target that is taken, or images and
-            labels that are not as many.
-        ImportError: Where NNCF is missing.
+        ValueError: For a path that is no such export, a target that is taken, images and labels
+            that are not as many, and missing or superfluous images to calibrate on.
+        ImportError: Where a package is missing; says what to install.
         ExportError: Where more than `max_loss` is lost. Nothing is left behind.
     """
     path, target = Path(path), Path(target)
-    if path.suffix != ".xml" or not path.is_file():
-        raise ValueError(f"`path` must be an OpenVINO export. Received: `path='{path}'`")
-    check_path(target, FORMATS["openvino"])
-    pixels, labels = np.asarray(test[0], "float32"), np.asarray(test[1])
-    images = np.asarray(images, "float32")
-    if not len(images) or not len(pixels) or labels.shape != (len(pixels),):
+    format = {FORMATS[name].ending: name for name in _ROUNDED}.get(path.suffix)
+    if format is None or not path.is_file():
         raise ValueError(
-            "`images` must not be empty, and `test` must be images and a label for each. Received: "
-            f"`images` of shape {images.shape}, `test` of shapes {pixels.shape}, {labels.shape}"
+            f"`path` must be an OpenVINO or a LiteRT export. Received: `path='{path}'`"
         )
-    for module in ("nncf", "openvino"):
+    check_path(target, FORMATS[format])
+    pixels, labels = np.asarray(test[0], "float32"), np.asarray(test[1])
+    if not len(pixels) or labels.shape != (len(pixels),):
+        raise ValueError(
+            "`test` must be images and a label for each. "
+            f"Received: `test` of shapes {pixels.shape}, {labels.shape}"
+        )
+    number = 0 if images is None else len(images)
+    if (number > 0) != (format == "openvino"):
+        raise ValueError(
+            "`images` must be pictures to calibrate on for an OpenVINO export, and `None` for a "
+            f"LiteRT one. Received: {number} `images` for `path='{path}'`"
+        )
+    rounded, packages = _ROUNDED[format]
+    for module in packages:
         if importlib.util.find_spec(module) is None:
             raise ImportError(f"int8 needs {module}: pip install 'keras_shiftmlp[quantize]'")
-    import nncf
-    import openvino
-
-    batches = [{"images": images[i : i + BATCH]} for i in range(0, len(images), BATCH)]
-    model = openvino.Core().read_model(str(path))
-    # OpenVINO's processor plugin refuses activations with a range per channel (MS-MLP's).
-    per_tensor = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
-    model = nncf.quantize(
-        model,
-        nncf.Dataset(batches),
-        subset_size=len(batches),
-        # Only products are rounded: sums and norms in 8 bits cost S2-MLP percents.
-        model_type=nncf.ModelType.TRANSFORMER,
-        advanced_parameters=nncf.AdvancedQuantizationParameters(
-            activations_quantization_params=per_tensor
-        ),
-    )
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         unfinished = Path(folder, target.name)
-        openvino.save_model(model, str(unfinished), compress_to_fp16=False)
+        rounded(path, unfinished, images)
         card = {
             "from": path.name,
-            "calibrated_on": len(images),
+            "calibrated_on": number,
             "tested_on": len(pixels),
-            "float32": _measure(path, pixels, labels),
-            "int8": _measure(unfinished, pixels, labels),
+            "float32": _measure(format, path, pixels, labels),
+            "int8": _measure(format, unfinished, pixels, labels),
             "files": files_in(Path(folder)),
         }
         lost = card["float32"]["accuracy"] - card["int8"]["accuracy"]
@@ -100,18 +97,57 @@ def quantize(
     return card
 
 
-def _measure(path, pixels, labels):
-    compute = FORMATS["openvino"].load(path)
+def _rounded_openvino(path, target, images):
+    import nncf
+    import openvino
+
+    images = np.asarray(images, "float32")
+    batches = [{"images": images[i : i + BATCH]} for i in range(0, len(images), BATCH)]
+    # OpenVINO's processor plugin refuses activations with a range per channel (MS-MLP's).
+    per_tensor = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
+    model = nncf.quantize(
+        openvino.Core().read_model(str(path)),
+        nncf.Dataset(batches),
+        subset_size=len(batches),
+        # Only products are rounded: sums and norms in 8 bits cost S2-MLP percents.
+        model_type=nncf.ModelType.TRANSFORMER,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            activations_quantization_params=per_tensor
+        ),
+    )
+    openvino.save_model(model, str(target), compress_to_fp16=False)
+
+
+def _rounded_litert(path, target, images):
+    from ai_edge_quantizer import qtyping, quantizer
+
+    rounding, operations = quantizer.Quantizer(str(path)), qtyping.TFLOperationName
+    for operation in (operations.FULLY_CONNECTED, operations.CONV_2D):
+        rounding.add_dynamic_config(".*", operation, num_bits=8)
+    # LiteRT has no integer product whose first factor is the weight, as in token mixing.
+    rounding.add_weight_only_config(".*", operations.BATCH_MATMUL, num_bits=8)
+    result = rounding.quantize(enable_progress_bar=False, enable_progress_report=False)
+    target.write_bytes(result.quantized_model)
+
+
+_ROUNDED = {
+    "openvino": (_rounded_openvino, ("nncf", "openvino")),
+    "litert": (_rounded_litert, ("ai_edge_quantizer", "ai_edge_litert")),
+}
+
+
+def _measure(format, path, pixels, labels):
+    compute = FORMATS[format].load(path)
     right, times = 0, []
     for i in range(0, len(pixels), BATCH):
         started = time.perf_counter()
         scores = compute(pixels[i : i + BATCH])["logits"]
         times.append((time.perf_counter() - started) / len(scores))
         right += int((scores.argmax(1) == labels[i : i + BATCH]).sum())
+    files = [path, path.with_suffix(".bin")] if format == "openvino" else [path]
     return {
         "accuracy": right / len(pixels),
-        "graph_bytes": path.stat().st_size,
-        "weight_bytes": path.with_suffix(".bin").stat().st_size,
+        "bytes": sum(file.stat().st_size for file in files),
         # The best of all batches: other work on the machine only ever adds.
         "milliseconds": 1000 * min(times),
     }
