@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,6 +24,10 @@ def pixels():
 
 @pytest.fixture(autouse=True)
 def same_every_time():
+    # Garbage is searched for among new objects only. The libraries hold half a million, and looking
+    # through these again and again took longer than the tests.
+    gc.collect()
+    gc.freeze()
     policy = keras.config.dtype_policy()
     keras.utils.set_random_seed(0)
     yield

@@ -308,7 +308,7 @@ def test_mixer_at_another_size_sees_the_same(tmp_path):
     np.testing.assert_array_equal(run(again, grey), small)
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="once is enough")
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch compiles nothing")
 def test_published_model_is_found_by_its_tag(home, tmp_path, monkeypatch):
     """The loop that S2-MLPv2 needs: train, publish, and the plain line works for everybody."""
     model = k.S2MLPv2Small(weights=None, input_shape=(28, 28, 3))

@@ -28,7 +28,7 @@ def check_picture(path):
 
 
 def test_training_from_scratch(tmp_path):
-    printed = smoke("train_cifar10.py", tmp_path)
+    printed = smoke("train_cifar10.py", tmp_path, "--model", "MixerNano", "--epochs", "2")
     card = json.loads((tmp_path / "card.json").read_text())
     assert f"test accuracy {card['test']['top1']:.2%}" in printed
     assert card["test"]["top1"] > 0.3 and len(card["history"]) == card["epochs"]
