@@ -425,8 +425,10 @@ def test_export_command(shortcut, tmp_path, capsys):
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="it reads a file, whatever wrote it")
 @pytest.mark.filterwarnings("ignore")  # NNCF's own
-@pytest.mark.parametrize(("format", "family"), [("openvino", "s2_mlp"), ("litert", "mixer")])
-def test_quantize(format, family, tmp_path, pictures):
+@pytest.mark.parametrize(
+    ("format", "family", "share"), [("openvino", "s2_mlp", 0.5), ("litert", "mixer", 0.7)]
+)
+def test_quantize(format, family, share, tmp_path, pictures):
     needs(format)
     pytest.importorskip("nncf" if format == "openvino" else "ai_edge_quantizer")
     model, end = away_from_start(MODEL_CASES[family].build()), ENDINGS[format]
@@ -456,7 +458,7 @@ def test_quantize(format, family, tmp_path, pictures):
     assert card["float32"]["accuracy"] == 1.0
     weights = "bin" if format == "openvino" else "tflite"
     sizes = [path.with_suffix(f".{weights}").stat().st_size for path in (rounded, exact)]
-    assert sizes[0] < 0.7 * sizes[1]
+    assert sizes[0] < share * sizes[1]  # of LiteRT's, graph included
     few = pictures[:2].astype("float32")
     approximate, same = (keras_shiftmlp.export.load(path)(few) for path in (rounded, exact))
     assert 1e-6 < np.abs(approximate["logits"] - same["logits"]).max() < 1

@@ -10,8 +10,8 @@ import pytest
 from cases import BACKEND, HERE
 from PIL import Image
 
-QUICKSTART = HERE.parent / "examples" / "quickstart.py"
 on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="it writes a SavedModel")
+QUICKSTART = HERE.parent / "examples" / "quickstart.py"
 ARGUMENTS = ["--epochs", "1", "--size", "16", "--batch-size", "8"]
 
 
@@ -23,24 +23,6 @@ def check(out, text):
             assert len(picture.convert("L").getcolors()) > 50
 
 
-def quickstart(out, *arguments, around="if True:"):
-    """With a network that compiles in a moment, in a process of its own."""
-    command = [str(QUICKSTART), *map(str, arguments), "--out", str(out), *ARGUMENTS]
-    code = f"""
-import runpy, sys, keras_shiftmlp
-def tiny(weights, **kwargs):
-    return keras_shiftmlp.S2MLPv2(patch_sizes=(4,), dims=(8,), depths=(1,), **kwargs)
-keras_shiftmlp.S2MLPv2Nano = tiny
-sys.argv = {command}
-{around}
-    runpy.run_path({str(QUICKSTART)!r}, run_name="__main__")
-"""
-    environment = {**os.environ, "TFDS_DATA_DIR": str(out)}
-    return subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
-    ).stdout
-
-
 @on_tensorflow
 def test_on_a_folder_of_pictures(tmp_path):
     rng = np.random.default_rng(0)
@@ -49,17 +31,30 @@ def test_on_a_folder_of_pictures(tmp_path):
         for i in range(20):  # 32 to train on and 8 to test on: whole batches, one compilation
             image = rng.integers(0, 128, (20, 24, 3)) + 127 * (name == "bright")
             Image.fromarray(image.astype("uint8")).save(tmp_path / "data" / name / f"{i}.png")
-    check(tmp_path / "out", quickstart(tmp_path / "out", "--data", tmp_path / "data"))
+    command = [sys.executable, QUICKSTART, "--data", tmp_path / "data", "--out", tmp_path / "out"]
+    run = subprocess.run([*command, *ARGUMENTS], check=True, capture_output=True, text=True)
+    check(tmp_path / "out", run.stdout)
 
 
 @on_tensorflow
 def test_on_tensorflow_datasets(tmp_path):
+    """With a network that compiles in a moment: what differs is where the pictures come from."""
     pytest.importorskip("tensorflow_datasets")
-    mock = """
-import tensorflow_datasets as tfds
-tfds.core.DatasetBuilder.download_and_prepare = lambda self: None
-with tfds.testing.mock_data(num_examples=40):"""
-    check(tmp_path, quickstart(tmp_path, "--tfds", "cifar10", around=mock))
+    code = f"""
+import runpy, sys, keras_shiftmlp, tensorflow_datasets as tfds
+sys.argv = ["quickstart.py", "--tfds", "cifar10", "--out", {str(tmp_path)!r}, *{ARGUMENTS}]
+def tiny(weights, **kwargs):
+    return keras_shiftmlp.S2MLPv2(patch_sizes=(4,), dims=(8,), depths=(1,), **kwargs)
+keras_shiftmlp.S2MLPv2Nano = tiny
+with tfds.testing.mock_data(num_examples=40):
+    tfds.core.DatasetBuilder.download_and_prepare = lambda self: None
+    runpy.run_path({str(QUICKSTART)!r}, run_name="__main__")
+"""
+    environment = {**os.environ, "TFDS_DATA_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    check(tmp_path, run.stdout)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="once; torch compiles nothing")

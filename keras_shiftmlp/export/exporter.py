@@ -276,6 +276,11 @@ def _elsewhere(format, network, path, class_names, pixels):
         return outputs
 
 
+def files_of(path: Path, kind: Format) -> list[Path]:
+    """The files of an export at `path`; OpenVINO's has its weights beside it."""
+    return [path, path.with_suffix(".bin")] if kind.ending == ".xml" else [path]
+
+
 def check_path(target: Path, kind: Format) -> None:
     """Raises where `target` ends otherwise than files of `kind` or holds something."""
     endings = {other.ending for other in FORMATS.values()}
@@ -284,7 +289,7 @@ def check_path(target: Path, kind: Format) -> None:
             f"`path` must {f'end in {kind.ending!r}' if kind.ending else 'be a folder'}. "
             f"Received: `path='{target}'`"
         )
-    for path in [target, *([target.with_suffix(".bin")] if kind.ending == ".xml" else [])]:
+    for path in files_of(target, kind):
         if path.is_dir():
             taken = kind.ending or any(path.iterdir())
         else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_shiftmlp.export.exporter import ExportError, check_path, files_in
+from keras_shiftmlp.export.exporter import ExportError, check_path, files_in, files_of
 from keras_shiftmlp.export.formats import FORMATS
 
 BATCH = 64
@@ -144,10 +144,9 @@ def _measure(format, path, pixels, labels):
         scores = compute(pixels[i : i + BATCH])["logits"]
         times.append((time.perf_counter() - started) / len(scores))
         right += int((scores.argmax(1) == labels[i : i + BATCH]).sum())
-    files = [path, path.with_suffix(".bin")] if format == "openvino" else [path]
     return {
         "accuracy": right / len(pixels),
-        "bytes": sum(file.stat().st_size for file in files),
+        "bytes": sum(file.stat().st_size for file in files_of(path, FORMATS[format])),
         # The best of all batches: other work on the machine only ever adds.
         "milliseconds": 1000 * min(times),
     }
