@@ -6,7 +6,7 @@
 
 Plain PyTorch versions of S2-MLPv2 and MS-MLP (beside this file), timm's Mixer-B/16, ResMLP and
 gMLP where timm is installed, each eager and with `torch.compile`, and two networks of
-keras.applications on every backend. Ours are timed by `keras_shiftmlp.bench`. Each engine has a
+keras.applications on every backend. Ours are timed by our own benchmark. Each engine has a
 process of its own; a step takes an array and gives one back, a training step is forward, backward
 and AdamW. Weights are random.
 """
@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_shiftmlp import bench
+from keras_shiftmlp.benchmark import bench
 
 OURS = ["S2MLPv2Small", "MixerB16", "MSMLPTiny"]
 PLAIN = {"S2MLPv2Small": ("torch_s2_mlp_v2", "S2MLPv2"), "MSMLPTiny": ("torch_ms_mlp", "MSMLP")}

@@ -26,7 +26,7 @@ def measure(job: dict) -> dict:
     import numpy as np
 
     import keras_shiftmlp
-    from keras_shiftmlp.bench import peak_memory, resident_mb
+    from keras_shiftmlp.benchmark.bench import peak_memory, resident_mb
 
     model = keras_shiftmlp.get_model(job["model"], weights=None)
     if job["remat"]:

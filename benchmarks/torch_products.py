@@ -16,8 +16,8 @@ os.environ["KERAS_BACKEND"] = "torch"
 
 import torch
 
+from keras_shiftmlp.kernels.dense import Dense
 from keras_shiftmlp.layers import TokenDense
-from keras_shiftmlp.layers.dense import Dense
 
 MLPS = {
     "channels, 28 x 28 x 192": ((8, 28, 28, 192), [Dense(768, activation="gelu"), Dense(192)]),

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from keras import ops
 
-from keras_shiftmlp.layers.depthwise import depthwise_conv
+from keras_shiftmlp.kernels.depthwise import depthwise_conv
 
 
 def xla(x, kernel):

@@ -32,7 +32,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 import keras_shiftmlp
-import keras_shiftmlp.hub
+import keras_shiftmlp.keras_hub
 
 # `--model small`, also what `--smoke` trains: the shape of MSMLPTiny, a fiftieth of its size.
 SMALL = dict(dims=(24, 48, 96, 144), depths=(1, 1, 2, 1), layer_scale_init=0.1)
@@ -154,7 +154,9 @@ if args.model == "small":
     backbone = keras_shiftmlp.MSMLP(**SMALL, **network)
 else:
     backbone = keras_shiftmlp.get_model(args.model, **network)
-pyramid = keras_hub.models.RetinaNetBackbone(keras_shiftmlp.hub.Backbone(backbone), *LEVELS, False)
+pyramid = keras_hub.models.RetinaNetBackbone(
+    keras_shiftmlp.keras_hub.Backbone(backbone), *LEVELS, False
+)
 detector = keras_hub.models.RetinaNetObjectDetector(
     pyramid,
     len(class_names),

@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 import keras_shiftmlp
-import keras_shiftmlp.hub
+import keras_shiftmlp.keras_hub
 
 # `--model small`, also what `--smoke` trains: the shape of MSMLPTiny, a fiftieth of its size.
 SMALL = dict(dims=(24, 48, 96, 144), depths=(1, 1, 2, 1), layer_scale_init=0.1)
@@ -147,7 +147,7 @@ else:
     encoder = keras_shiftmlp.get_model(args.model, **network)
 segmenter = keras_hub.models.DeepLabV3ImageSegmenter(
     keras_hub.models.DeepLabV3Backbone(
-        keras_shiftmlp.hub.Backbone(encoder),
+        keras_shiftmlp.keras_hub.Backbone(encoder),
         low_level_feature_key="P2",
         spatial_pyramid_pooling_key="P5",
         upsampling_size=8,

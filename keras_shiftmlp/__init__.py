@@ -25,9 +25,9 @@ _MODULES = {
         ["decode_predictions", "eval_transform", "preprocess_input"], "preprocessing"
     ),
     **dict.fromkeys(["WeightsNotAvailableError", "list_weights", "weights_info"], "checkpoints"),
-    "count_macs": "macs",
+    "count_macs": "models.macs",
     **dict.fromkeys(
-        ["enable_lora", "feature_extractor", "merge_lora", "rematerialize"], "adapting"
+        ["enable_lora", "feature_extractor", "merge_lora", "rematerialize"], "finetuning"
     ),
 }  # fmt: skip
 

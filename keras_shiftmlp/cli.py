@@ -49,10 +49,12 @@ def measure(pattern: str = "*") -> list[dict]:
     """Builds every model that matches and counts it, beside what its paper says."""
     import keras
 
-    from keras_shiftmlp.macs import count_macs
     from keras_shiftmlp.models import get_model, list_models
+    from keras_shiftmlp.models.macs import count_macs
 
-    published = json.loads(resources.files("keras_shiftmlp").joinpath("published.json").read_text())
+    published = json.loads(
+        resources.files("keras_shiftmlp.benchmark").joinpath("published.json").read_text()
+    )
     rows = []
     for name in list_models(pattern):
         model = get_model(name, weights=None, classes=published[name].get("classes", 1000))
@@ -157,7 +159,7 @@ def _bench(options):
         with open(options.from_json) as file:
             return _bench_report(json.load(file))
 
-    from keras_shiftmlp import bench, visualization
+    from keras_shiftmlp.benchmark import bench, visualization
 
     common = {"batch_size": options.batch_size, "repeats": options.repeats}
     timing = {**common, "modes": options.modes or bench.MODES, "dtype": options.dtype}
@@ -217,7 +219,7 @@ def _bench_table(rows):
 
 def _growth_table(results):
     """Exponents of the time of a batch, and of the memory that it needs."""
-    from keras_shiftmlp.bench import exponent
+    from keras_shiftmlp.benchmark.bench import exponent
 
     head = ["model", "backend", "grows with", "time", "memory", "ms/image, first to last"]
     lines = [head, ["---"] * 3 + ["---:"] * 3]

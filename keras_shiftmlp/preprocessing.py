@@ -11,8 +11,8 @@ import numpy as np
 from keras_shiftmlp.checkpoints.manifest import class_names as class_names_of
 from keras_shiftmlp.checkpoints.manifest import weights_info
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
+from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel
-from keras_shiftmlp.models.registry import find_constructor
 
 
 def preprocess_input(x, model_or_tag: ImageModel | str):

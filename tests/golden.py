@@ -1,12 +1,12 @@
 """The reference networks: which constructor, with what, and how the names translate."""
 
-from keras_shiftmlp.checkpoints.keys import (
+from keras_shiftmlp.checkpoints.port import as_is, conv, dense
+from keras_shiftmlp.checkpoints.sources import (
     google_mixer,
     jittor_s2_mlp,
     official_ms_mlp,
     timm_mixer,
 )
-from keras_shiftmlp.checkpoints.port import as_is, conv, dense
 
 PAPER_S2_MLP = [
     (r"patch_embed\.weight", "stem/kernel", conv),

@@ -8,7 +8,8 @@ import pytest
 from cases import BACKEND
 
 import keras_shiftmlp
-from keras_shiftmlp import bench, cli
+from keras_shiftmlp import cli
+from keras_shiftmlp.benchmark import bench
 from keras_shiftmlp.layers import MixShift
 
 # Of XLA on a CPU, forward and with all gradients: operations and bytes of memory as multiples of

@@ -382,7 +382,7 @@ CHILD = """
 import hashlib, json, os, sys, time
 import keras
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints import readers
+from keras_shiftmlp.checkpoints.containers import readers
 
 def halt(*args, **kwargs):
     print("there", flush=True)

@@ -31,7 +31,7 @@ needs_cv = pytest.mark.skipif(
 
 @pytest.fixture
 def hub():
-    return importlib.import_module("keras_shiftmlp.hub")
+    return importlib.import_module("keras_shiftmlp.keras_hub")
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_missing_package_is_named():
 import sys
 sys.modules["keras_hub"] = None
 try:
-    import keras_shiftmlp.hub
+    import keras_shiftmlp.keras_hub
 except ImportError as error:
     assert "pip install 'keras_shiftmlp[hub]'" in str(error)
 else:

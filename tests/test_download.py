@@ -23,8 +23,8 @@ import numpy as np
 import pytest
 from cases import BACKEND
 
-from keras_shiftmlp.checkpoints import download
-from keras_shiftmlp.checkpoints.download import DownloadError, fetch
+from keras_shiftmlp.checkpoints import fetch as download
+from keras_shiftmlp.checkpoints.fetch import DownloadError, fetch
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on numpy")
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_shiftmlp import layers
-from keras_shiftmlp.layers.dense import Dense
-from keras_shiftmlp.layers.initializers import start
+from keras_shiftmlp.kernels.dense import Dense
+from keras_shiftmlp.kernels.initializers import start
 from keras_shiftmlp.layers.mix_shift import chunk_sizes
 from keras_shiftmlp.layers.spatial_shift import SETTINGS
 

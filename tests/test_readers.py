@@ -24,7 +24,8 @@ import pytest
 import safetensors.numpy
 from cases import BACKEND, MODEL_CASES
 
-from keras_shiftmlp.checkpoints import hdf5, manifest, readers
+from keras_shiftmlp.checkpoints import manifest
+from keras_shiftmlp.checkpoints.containers import keras_h5, readers
 from keras_shiftmlp.checkpoints.h5 import H5File
 
 # The readers know no backend, so one of them is enough.
@@ -349,7 +350,7 @@ def test_torch_is_not_needed(torch, path):
     path.write_bytes(torch_file(checkpoint()))
     code = (
         "import sys\n"
-        "from keras_shiftmlp.checkpoints import readers\n"
+        "from keras_shiftmlp.checkpoints.containers import readers\n"
         "assert len(readers.read(sys.argv[1])) == 7\n"
         "assert not {'torch', 'tensorflow', 'jax', 'yacs'} & set(sys.modules)\n"
     )
@@ -537,7 +538,7 @@ def test_h5_that_is_cut_or_shares_places(path, monkeypatch):
         )
     assert content.count(first) == 1
     refused(path, content.replace(first, second), "two parts")
-    monkeypatch.setattr(hdf5, "MAX_STRUCTURE", 10_000)
+    monkeypatch.setattr(keras_h5, "MAX_STRUCTURE", 10_000)
     refused(path, content, "no weights")
 
 

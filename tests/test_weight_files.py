@@ -15,7 +15,7 @@ import pytest
 from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp
-from keras_shiftmlp.layers.initializers import zero_start
+from keras_shiftmlp.kernels.initializers import zero_start
 
 PUBLISHED_PATHS = HERE / "published_variable_paths.json"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.download import sha256_of
+from keras_shiftmlp.checkpoints.fetch import sha256_of
 
 
 def read_cards(paths):

@@ -18,7 +18,8 @@ import numpy as np
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints import readers, sources
+from keras_shiftmlp.checkpoints import sources
+from keras_shiftmlp.checkpoints.containers import readers
 
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter

@@ -7,7 +7,9 @@ import os
 import re
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import download, manifest, readers
+from keras_shiftmlp.checkpoints import fetch as download
+from keras_shiftmlp.checkpoints import manifest
+from keras_shiftmlp.checkpoints.containers import readers
 from keras_shiftmlp.checkpoints.h5 import H5File
 from keras_shiftmlp.checkpoints.manifest import list_weights, weights_info
 from keras_shiftmlp.checkpoints.ported import PortedFile

@@ -7,7 +7,7 @@ that both sides have the same layers, and leaves only the head to choice.
 
 import os
 
-from keras_shiftmlp.checkpoints import readers
+from keras_shiftmlp.checkpoints.containers import readers
 from keras_shiftmlp.checkpoints.port import HEAD
 from keras_shiftmlp.checkpoints.resample import fit_token_weight, token_grid
 

@@ -10,7 +10,8 @@ import urllib.request
 from importlib import resources
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import download, readers
+from keras_shiftmlp.checkpoints import fetch as download
+from keras_shiftmlp.checkpoints.containers import readers
 
 ENVIRONMENT = "KERAS_SHIFTMLP_WEIGHTS"
 # The checkpoints that come with the package, written there by `weights/publish.py`.

@@ -1,7 +1,9 @@
 """One engine for every foreign checkpoint: a key table, and no tensor left over on either side."""
 
+import dataclasses
 import re
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,19 @@ HEAD = {"pooled_norm", "predictions"}
 # (pattern of the source's key, our variable's path, what to do with the array); a path of `None`
 # names what is knowingly left out.
 Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One layout of tensors: who writes it, which family it fills and how to recognise it."""
+
+    name: str
+    family: str  # name of the general constructor
+    marker: str  # a key that no other layout has
+    head: str  # the classifier's bias: its length is the number of classes
+    table: list[Row]
+    # What the files of this layout need of the constructor.
+    hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def as_is(array):

@@ -25,7 +25,7 @@ class PortedFile:
                 f"The file holds a {self.source.family} ({self.source.name}), not a {family}. "
                 f"Received: `weights={received!r}`"
             )
-        self.arrays, self.gelu = arrays, self.source.gelu
+        self.arrays, self.gelu = arrays, self.source.hyperparameters.get("gelu")
         head = arrays.get(self.source.head)
         self.classes = None if head is None else head.size
 

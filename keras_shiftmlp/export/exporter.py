@@ -26,7 +26,7 @@ import numpy as np
 
 import keras_shiftmlp
 from keras_shiftmlp.export.formats import FORMATS, Format, Network
-from keras_shiftmlp.layers.initializers import zero_start
+from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers.token_dense import TokenDense
 from keras_shiftmlp.models.image_model import ImageModel
 

@@ -4,9 +4,9 @@
 # this package whole.
 import keras  # noqa: F401
 
+from keras_shiftmlp.kernels.gelu import gelu_tanh
 from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
-from keras_shiftmlp.layers.gelu import gelu_tanh
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift

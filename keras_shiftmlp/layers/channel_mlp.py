@@ -1,8 +1,8 @@
 """The channel-mixing MLP that all families share."""
 
-from keras_shiftmlp.layers.dense import Dense
-from keras_shiftmlp.layers.gelu import gelu_activation
-from keras_shiftmlp.layers.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.dense import Dense
+from keras_shiftmlp.kernels.gelu import gelu_activation
+from keras_shiftmlp.kernels.initializers import built, fresh_initializer
 
 
 def channel_mlp(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from keras_shiftmlp.layers.depthwise import depthwise_conv
-from keras_shiftmlp.layers.initializers import start
+from keras_shiftmlp.kernels.depthwise import depthwise_conv
+from keras_shiftmlp.kernels.initializers import start
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_shiftmlp.layers.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.initializers import built, fresh_initializer
 
 
 def patch_embedding(

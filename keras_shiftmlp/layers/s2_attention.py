@@ -5,11 +5,11 @@ import math
 import keras
 from keras import ops
 
-from keras_shiftmlp.layers.dense import Dense
-from keras_shiftmlp.layers.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.dense import Dense
+from keras_shiftmlp.kernels.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.precision import policy_map
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
-from keras_shiftmlp.layers.sublayers import policy_map
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")

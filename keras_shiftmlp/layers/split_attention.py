@@ -6,9 +6,9 @@ import math
 import keras
 from keras import ops
 
-from keras_shiftmlp.layers.gelu import gelu
-from keras_shiftmlp.layers.initializers import built, fresh_initializer
-from keras_shiftmlp.layers.sublayers import full_precision, policy_map
+from keras_shiftmlp.kernels.gelu import gelu
+from keras_shiftmlp.kernels.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.precision import full_precision, policy_map
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")

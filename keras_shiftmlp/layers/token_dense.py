@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_shiftmlp.layers.dense import is_faster_as_convolution
+from keras_shiftmlp.kernels.dense import is_faster_as_convolution
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")

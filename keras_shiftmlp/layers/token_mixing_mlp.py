@@ -1,7 +1,7 @@
 """The token-mixing MLP of MLP-Mixer."""
 
-from keras_shiftmlp.layers.gelu import gelu_activation
-from keras_shiftmlp.layers.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.gelu import gelu_activation
+from keras_shiftmlp.kernels.initializers import built, fresh_initializer
 from keras_shiftmlp.layers.token_dense import TokenDense
 
 

@@ -1,5 +1,6 @@
 """The networks: one family a file."""
 
+from keras_shiftmlp.models._registry import get_model, list_models
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.mixer import (
     Mixer,
@@ -14,7 +15,6 @@ from keras_shiftmlp.models.mixer import (
     MixerS32,
 )
 from keras_shiftmlp.models.ms_mlp import MSMLP, MSMLPBase, MSMLPNano, MSMLPSmall, MSMLPTiny
-from keras_shiftmlp.models.registry import get_model, list_models
 from keras_shiftmlp.models.s2_mlp import S2MLP, S2MLPDeep, S2MLPNano, S2MLPWide
 from keras_shiftmlp.models.s2_mlp_v2 import (
     S2MLPv2,

@@ -8,13 +8,13 @@ What differs: stochastic depth, which only big_vision has, divides by the keep p
 
 import keras
 
+from keras_shiftmlp.kernels.gelu import gelu_activation
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
-from keras_shiftmlp.layers.gelu import gelu_activation
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
 from keras_shiftmlp.layers.token_mixing_mlp import token_mixing_mlp
-from keras_shiftmlp.models.arguments import check_positive
-from keras_shiftmlp.models.constructor import constructor, pyramid_level, variant
+from keras_shiftmlp.models._arguments import check_positive
+from keras_shiftmlp.models._constructor import constructor, pyramid_level, variant
 
 # Table 1 of the paper; Google later put a checkpoint of size S/8 beside the others.
 CONFIGS = {

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_shiftmlp.kernels.initializers import NORMAL
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
-from keras_shiftmlp.layers.initializers import NORMAL
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift, chunk_sizes
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
-from keras_shiftmlp.models.arguments import check_positive, check_stages
-from keras_shiftmlp.models.constructor import constructor, pyramid_level, variant
+from keras_shiftmlp.models._arguments import check_positive, check_stages
+from keras_shiftmlp.models._constructor import constructor, pyramid_level, variant
 
 # Table 2 of the paper and the released configuration files.
 CONFIGS = {

@@ -8,16 +8,16 @@ them before FC1 and FC3 and leaves out the norm of the embedding: `norm_position
 
 import keras
 
+from keras_shiftmlp.kernels.dense import Dense
+from keras_shiftmlp.kernels.gelu import gelu
+from keras_shiftmlp.kernels.initializers import NORMAL, built
 from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
-from keras_shiftmlp.layers.dense import Dense
-from keras_shiftmlp.layers.gelu import gelu
-from keras_shiftmlp.layers.initializers import NORMAL, built
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
-from keras_shiftmlp.models.arguments import check_positive
-from keras_shiftmlp.models.constructor import constructor, pyramid_level, variant
+from keras_shiftmlp.models._arguments import check_positive
+from keras_shiftmlp.models._constructor import constructor, pyramid_level, variant
 
 # Tables 2 and 3 of the paper.
 CONFIGS = {

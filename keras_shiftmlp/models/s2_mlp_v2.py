@@ -12,14 +12,14 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_shiftmlp.kernels.initializers import NORMAL
 from keras_shiftmlp.layers.channel_mlp import channel_mlp
-from keras_shiftmlp.layers.initializers import NORMAL
 from keras_shiftmlp.layers.patch_embedding import patch_embedding
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.stochastic_depth import linear_rates, stochastic_depth
-from keras_shiftmlp.models.arguments import check_positive, check_stages
-from keras_shiftmlp.models.constructor import constructor, pyramid_level, variant
+from keras_shiftmlp.models._arguments import check_positive, check_stages
+from keras_shiftmlp.models._constructor import constructor, pyramid_level, variant
 
 # Tables 1 and 4 of the paper; Small/14 keeps its 16 x 16 tokens, so it is one stage of 18 blocks.
 CONFIGS = {

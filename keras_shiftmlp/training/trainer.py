@@ -13,10 +13,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_shiftmlp.kernels.depthwise import has_only_cpus
 from keras_shiftmlp.layers import MixShift
-from keras_shiftmlp.layers.depthwise import has_only_cpus
-from keras_shiftmlp.macs import count_macs
 from keras_shiftmlp.models.image_model import ImageModel
+from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training.batches import evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
     Progress,

@@ -1,6 +1,6 @@
 """timm's Mixer state dicts (`.pth`, `.safetensors`)."""
 
-from keras_shiftmlp.checkpoints.port import as_is, conv, dense
+from keras_shiftmlp.checkpoints.port import Source, as_is, conv, dense
 
 STATE_DICT = [
     (r"stem\.proj\.weight", "stem/kernel", conv),
@@ -17,4 +17,15 @@ STATE_DICT = [
     (r"norm\.bias", "norm/beta", as_is),
     (r"head\.weight", "predictions/kernel", dense),
     (r"head\.bias", "predictions/bias", as_is),
+]
+
+SOURCES = [
+    Source(
+        "timm_mixer",
+        family="Mixer",
+        marker="blocks.0.mlp_tokens.fc1.weight",
+        head="head.bias",
+        table=STATE_DICT,
+        hyperparameters={"gelu": "erf"},
+    )
 ]

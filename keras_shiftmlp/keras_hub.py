@@ -1,6 +1,6 @@
 """Our networks as backbones of KerasHub: presets, classifiers, detectors and segmenters.
 
-    import keras_shiftmlp.hub
+    import keras_shiftmlp.keras_hub
 
 is the only thing that imports KerasHub, and what a process must import before `from_preset`.
 """
@@ -13,7 +13,7 @@ try:
     import keras_hub
 except ImportError as error:
     raise ImportError(
-        "`keras_shiftmlp.hub` needs KerasHub: pip install 'keras_shiftmlp[hub]'"
+        "`keras_shiftmlp.keras_hub` needs KerasHub: pip install 'keras_shiftmlp[hub]'"
     ) from error
 
 

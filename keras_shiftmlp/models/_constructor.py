@@ -15,17 +15,17 @@ from collections.abc import Callable
 import keras
 
 from keras_shiftmlp import checkpoints
+from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
-from keras_shiftmlp.layers.initializers import zero_start
-from keras_shiftmlp.models.arguments import (
+from keras_shiftmlp.models._arguments import (
     check_common,
     checkpoint_gelu,
     named_preset,
     resolve_shape,
 )
+from keras_shiftmlp.models._registry import register
 from keras_shiftmlp.models.docstrings import FIXED_SIZE, FREE_SIZE, common_args
 from keras_shiftmlp.models.image_model import ImageModel
-from keras_shiftmlp.models.registry import register
 
 
 @dataclasses.dataclass(frozen=True)

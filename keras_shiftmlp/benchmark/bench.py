@@ -22,8 +22,8 @@ import numpy as np
 
 from keras_shiftmlp.layers import S2Attention
 from keras_shiftmlp.layers.token_dense import TokenDense
-from keras_shiftmlp.macs import count_macs
 from keras_shiftmlp.models import get_model
+from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training import is_faster_with_xla
 
 MODES = ("predict", "train")
@@ -214,7 +214,7 @@ def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> 
             path = Path(folder) / "calls.json"
             path.write_text(json.dumps(calls))
             subprocess.run(
-                [sys.executable, "-m", "keras_shiftmlp.bench", path],
+                [sys.executable, "-m", "keras_shiftmlp.benchmark.bench", path],
                 check=True,
                 env={**os.environ, "KERAS_BACKEND": backend},
             )

@@ -1,6 +1,6 @@
 """Google's Mixer files (`.npz`), in flax's names and in the older ones before flax linen."""
 
-from keras_shiftmlp.checkpoints.port import as_is
+from keras_shiftmlp.checkpoints.port import Source, as_is
 
 _BLOCK = r"MixerBlock_(\d+)"
 FLAX = [
@@ -29,4 +29,23 @@ FLAX_BEFORE_LINEN = [
     (r"Mixer/encoder_norm/scale", "norm/gamma", as_is),
     (r"Mixer/encoder_norm/bias", "norm/beta", as_is),
     (r"head/(kernel|bias)", r"predictions/\1", as_is),
+]
+
+SOURCES = [
+    Source(
+        "google_mixer",
+        family="Mixer",
+        marker="MixerBlock_0/token_mixing/Dense_0/kernel",
+        head="head/bias",
+        table=FLAX,
+        hyperparameters={"gelu": "tanh"},
+    ),
+    Source(
+        "google_mixer_before_linen",
+        family="Mixer",
+        marker="Mixer/encoderblock_0/token_mixing_phase_0/kernel1",
+        head="head/bias",
+        table=FLAX_BEFORE_LINEN,
+        hyperparameters={"gelu": "tanh"},
+    ),
 ]

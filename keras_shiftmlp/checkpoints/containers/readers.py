@@ -28,7 +28,7 @@ import ml_dtypes
 import numpy as np
 import safetensors
 
-from keras_shiftmlp.checkpoints import hdf5
+from keras_shiftmlp.checkpoints.containers import keras_h5
 
 __all__ = ["MAX_BYTES", "container", "read"]
 
@@ -91,7 +91,7 @@ def container(path: str | os.PathLike) -> str:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from keras_shiftmlp.checkpoints import readers
+        >>> from keras_shiftmlp.checkpoints.containers import readers
         >>> path = Path(tempfile.mkdtemp()) / "mixer.bin"
         >>> with path.open("wb") as file:
         ...     np.savez(file, **{"head/bias": np.zeros(5, "float32")})
@@ -126,7 +126,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Example:
         >>> import tempfile
         >>> from pathlib import Path
-        >>> from keras_shiftmlp.checkpoints import readers
+        >>> from keras_shiftmlp.checkpoints.containers import readers
         >>> path = Path(tempfile.mkdtemp()) / "mixer.npz"
         >>> np.savez(path, **{"head/bias": np.zeros(5, "float64")})
         >>> {key: (array.shape, array.dtype.name) for key, array in readers.read(path).items()}
@@ -135,7 +135,7 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     with _opened(path) as (file, size):
         kind = _recognise(file, size)
         if kind == "h5":
-            return dict(hdf5.read(file, size))
+            return dict(keras_h5.read(file, size))
         if kind == "npz":
             return _read_npz(file, size)
         if kind == "safetensors":

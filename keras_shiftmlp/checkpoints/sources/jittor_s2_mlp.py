@@ -1,6 +1,6 @@
 """State dicts of the S2-MLP and S2-MLPv2 code in liuruiyang98/Jittor-MLP (its PyTorch side)."""
 
-from keras_shiftmlp.checkpoints.port import as_is, conv, dense
+from keras_shiftmlp.checkpoints.port import Source, as_is, conv, dense
 
 
 def _block(theirs, ours):
@@ -53,4 +53,21 @@ V2 = [
     (r"stages\.(\d+)\.0\.bias", r"stage_\1_stem/bias", as_is),
     *_block(r"stages\.(\d+)\.1\.model\.(\d+)", r"stage_\1_block_\2"),
     *_HEAD,
+]
+
+SOURCES = [
+    Source(
+        "jittor_s2_mlp",
+        family="S2MLP",
+        marker="stages.0.1.model.0.0.fn.0.weight",
+        head="mlp_head.1.bias",
+        table=V1,
+    ),
+    Source(
+        "jittor_s2_mlp_v2",
+        family="S2MLPv2",
+        marker="stages.0.1.model.0.0.fn.mlp1.weight",
+        head="mlp_head.1.bias",
+        table=V2,
+    ),
 ]

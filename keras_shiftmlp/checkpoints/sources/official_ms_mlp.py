@@ -1,6 +1,6 @@
 """State dicts of the released MS-MLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.port import as_is, conv, dense, depthwise
+from keras_shiftmlp.checkpoints.port import Source, as_is, conv, dense, depthwise
 
 _BLOCK = r"layers\.(\d+)\.blocks\.(\d+)"
 _OURS = r"stage_\1_block_\2"
@@ -39,4 +39,14 @@ STATE_DICT = [
     (r"norm\.bias", "pooled_norm/beta", as_is),
     (r"head\.weight", "predictions/kernel", dense),
     (r"head\.bias", "predictions/bias", as_is),
+]
+
+SOURCES = [
+    Source(
+        "official_ms_mlp",
+        family="MSMLP",
+        marker="layers.0.blocks.0.dwconv_lr.0.weight",
+        head="head.bias",
+        table=STATE_DICT,
+    )
 ]

@@ -1,0 +1,1 @@
+"""Timing: models beside their own matrix products."""

@@ -1,0 +1,1 @@
+"""Reads the container formats of checkpoints: bytes from strangers, nothing executed."""

@@ -1,1 +1,0 @@
-"""One key table per source."""

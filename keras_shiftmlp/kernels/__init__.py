@@ -1,0 +1,1 @@
+"""How each backend computes what the layers name; nothing that a paper says."""
