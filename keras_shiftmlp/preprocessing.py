@@ -124,7 +124,7 @@ def _preprocessing(model_or_tag):
     name, _, tag = model_or_tag.partition("/")
     constructor = find_constructor(name)
     facts = {"image_size": constructor.image_size}
-    preset = constructor.family.preprocessing
+    preset = constructor.preprocessing
     if tag:
         entry = weights_info(name, tag)
         preset, facts["image_size"] = entry["preprocessing"], entry["image_size"]

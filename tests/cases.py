@@ -32,6 +32,7 @@ def run_jitted(model, x):
 class Case:
     """One network of a family, small enough to build in a moment."""
 
+    name: str
     constructor: str
     hyperparameters: dict
     map_shape: tuple[int, int, int]
@@ -45,38 +46,43 @@ class Case:
         )
 
 
-MODEL_CASES = {
-    "mixer": Case(
+CASES = [
+    Case(
+        "mixer",
         "Mixer",
-        dict(patch_size=8, dim=20, depth=2, token_dim=12, channel_dim=40),
+        dict(patch_size=8, dim=20, depth=2, tokens_mlp_dim=12, channels_mlp_dim=40),
         map_shape=(4, 6, 20),
         levels=("P3",),
         any_size=False,
     ),
-    "s2_mlp": Case(
-        "S2MLP", dict(patch_size=8, dim=18, depth=2), map_shape=(4, 6, 18), levels=("P3",)
+    Case(
+        "s2_mlp", "S2MLP", dict(patch_size=8, dim=18, depth=2), map_shape=(4, 6, 18), levels=("P3",)
     ),
-    "s2_mlp_deep": Case(
+    Case(
+        "s2_mlp_deep",
         "S2MLP",
-        dict(patch_size=8, dim=18, depth=2, norm="affine", norm_position="pre", shift="b"),
+        dict(patch_size=8, dim=18, depth=2, norm="affine", norm_position="pre", setting="b"),
         map_shape=(4, 6, 18),
         levels=("P3",),
     ),
-    "s2_mlp_v2": Case(
+    Case(
+        "s2_mlp_v2",
         "S2MLPv2",
         dict(patch_sizes=(4, 2), dims=(16, 22), depths=(1, 2)),
         map_shape=(4, 6, 22),
         levels=("P2", "P3"),
     ),
-    "ms_mlp": Case(
+    Case(
+        "ms_mlp",
         "MSMLP",
         dict(
             dims=(13, 26),
             depths=(1, 2),
-            mix_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)),
+            kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)),
             layer_scale_init=0.1,
         ),
         map_shape=(4, 6, 26),
         levels=("P2", "P3"),
     ),
-}
+]
+MODEL_CASES = {case.name: case for case in CASES}

@@ -53,7 +53,7 @@ PAPER_S2_MLP_V2 = [
     (r"head\.bias", "predictions/bias", as_is),
 ]
 
-_MIXER = dict(patch_size=8, dim=24, depth=2, token_dim=12, channel_dim=96)
+_MIXER = dict(patch_size=8, dim=24, depth=2, tokens_mlp_dim=12, channels_mlp_dim=96)
 _S2 = dict(patch_size=8, mlp_ratio=4)
 _JITTOR_S2 = dict(norm_position="pre", embed_norm=False)
 _S2V2 = dict(patch_sizes=(7, 2), dims=(16, 36), depths=(2, 2))

@@ -180,7 +180,7 @@ def test_gelu_comes_from_the_file(tmp_path):
     path = write_original("mixer_timm_erf", tmp_path)
     model = build("mixer_timm_erf", path)
     assert model.get_layer("block_0_token_fc1").activation.__name__ == "gelu"
-    with pytest.raises(ValueError, match="'erf' flavour"):
+    with pytest.raises(ValueError, match="belong to `gelu='erf'`"):
         build("mixer_timm_erf", path, gelu="tanh")
 
 

@@ -27,8 +27,8 @@ def build():
         patch_size=4,
         dim=8,
         depth=1,
-        token_dim=16,
-        channel_dim=32,
+        tokens_mlp_dim=16,
+        channels_mlp_dim=32,
         input_shape=(16, 16, 3),
         classes=4,
     )

@@ -90,7 +90,7 @@ def test_a_port_leaves_nothing_over():
 def test_reference_in_plain_torch():
     import torch
 
-    sizes = dict(dims=(13, 26), depths=(1, 2), mix_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)))
+    sizes = dict(dims=(13, 26), depths=(1, 2), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)))
     reference = runpy.run_path(str(HERE.parent / "benchmarks" / "torch_ms_mlp.py"))["MSMLP"]
     reference = reference(**sizes, classes=7).eval()
     pixels = torch.randn(2, 32, 48, 3)

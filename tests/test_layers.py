@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from keras_shiftmlp import layers
 from keras_shiftmlp.kernels.dense import Dense
-from keras_shiftmlp.kernels.initializers import start
+from keras_shiftmlp.kernels.initializers import initial
 from keras_shiftmlp.layers.mix_shift import chunk_sizes
 from keras_shiftmlp.layers.spatial_shift import SETTINGS
 
@@ -39,7 +39,7 @@ def normal(*shape):
 def test_weights_start_as_keras_draws_them(name, config, shape):
     """All draws come from one distribution: their quantiles are equal, but for chance."""
     initializer = getattr(keras.initializers, name)(**config, seed=1)
-    ours, again = (to_numpy(start(initializer)(shape, dtype="float32")) for _ in range(2))
+    ours, again = (to_numpy(initial(initializer)(shape, dtype="float32")) for _ in range(2))
     np.testing.assert_array_equal(ours, again)
     assert len(np.unique(ours)) > ours.size / 2  # no part is drawn from the seed of another
     expected = to_numpy(initializer(shape, dtype="float32"))

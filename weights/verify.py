@@ -79,7 +79,8 @@ def timm_logits(model, weights, pixels):
 def ms_mlp_logits(config, weights, pixels):
     """The authors' code is on GitHub only; ours is an independent reference."""
     reference = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "torch_ms_mlp.py"))
-    wanted = {name: config[name] for name in ("dims", "depths", "mix_sizes", "shifts", "mlp_ratio")}
+    names = ("dims", "depths", "kernel_sizes", "shifts", "mlp_ratio")
+    wanted = {name: config[name] for name in names}
     network = reference["MSMLP"](**wanted, classes=len(weights["head.bias"]))
     return run_torch(network, weights, pixels)
 

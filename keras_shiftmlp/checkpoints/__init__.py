@@ -46,6 +46,14 @@ class Checkpoint:
     file: H5File | PortedFile | None = None
     entry: dict | None = None
 
+    @property
+    def is_tag(self) -> bool:
+        return self.entry is not None
+
+    @property
+    def hyperparameters(self) -> dict:
+        return {} if self.gelu is None else {"gelu": self.gelu}
+
     def resolve_classes(self, classes: int | None) -> int:
         """The number of classes to build for: what was asked, else the file's own."""
         if classes is None and self.classes is None:
@@ -55,7 +63,7 @@ class Checkpoint:
             )
         return self.classes if classes is None else classes
 
-    def load(self, layers, family: str) -> None:
+    def load(self, layers, family: str, grid=None) -> None:
         """Fills the weights of `layers`, each exactly once.
 
         A classifier of another width keeps its fresh weights; one log line says so.

@@ -3,17 +3,19 @@
 import keras
 from keras import ops
 
-from keras_shiftmlp.kernels.dense import is_faster_as_convolution
+from keras_shiftmlp.kernels.dense import Product
+from keras_shiftmlp.kernels.device import is_faster_as_convolution
+from keras_shiftmlp.kernels.initializers import DrawnWeights
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
-class TokenDense(keras.layers.EinsumDense):
+class TokenDense(DrawnWeights, keras.layers.EinsumDense):
     """Mixes the tokens of every channel: `y[b, t, c] = sum over s of x[b, s, c] W[s, t] + b[t]`.
 
     An `EinsumDense` (so quantisation and LoRA work on it) that multiplies by the kernel from the
-    left: nothing is transposed. It also stays clear of two faults. OpenVINO's CPU plugin (2026.4)
-    gives wrong numbers for this contraction behind a convolution, and Keras's TensorFlow backend
-    (3.15) adds a bias per token to the channels where there are as many of them.
+    left, without a transpose. It also avoids two faults. OpenVINO's CPU plugin (2026.4) computes
+    wrong numbers for the einsum after a convolution. Keras's TensorFlow backend (3.15) adds a bias
+    per token to the channels if there are as many channels as tokens.
 
     Args:
         tokens: Number of tokens `T` of the output.
@@ -33,6 +35,9 @@ class TokenDense(keras.layers.EinsumDense):
     >>> tuple(TokenDense(32)(keras.ops.ones((2, 49, 16))).shape)
     (2, 32, 16)
     """
+
+    # The kernel has one row per token, so it belongs to one image size.
+    needs_known_size = True
 
     def __init__(self, tokens: int, activation=None, kernel_initializer="lecun_normal", **kwargs):
         # In a saved config these are known already.
@@ -58,16 +63,20 @@ class TokenDense(keras.layers.EinsumDense):
             y = ops.reshape(ops.matmul(ops.transpose(kernel), y), (self.tokens, batch, channels))
             y = ops.transpose(y, (1, 0, 2))
         elif is_faster_as_convolution(inputs):
-            # Tokens are the channels: (B, S, C), (1, S, T) -> (B, T, C)
+            # The tokens act as the channels: (B, S, C), (1, S, T) -> (B, T, C)
             y = ops.conv(inputs, kernel[None], data_format="channels_first")
         else:
             kernel = ops.transpose(kernel)
             if backend == "torch":
-                # Or its `matmul` transposes the maps, and the gradient of GELU gets slow strides.
+                # Otherwise `matmul` transposes the maps, and GELU's gradient gets slow strides.
                 kernel = ops.broadcast_to(kernel, (batch, self.tokens, tokens))
             y = ops.matmul(kernel, inputs)  # (T, S) (B, S, C) -> (B, T, C)
         y += ops.convert_to_tensor(self.bias)
         return y if self.activation is None else self.activation(y)
+
+    def products(self, batch_size: int) -> list[Product]:
+        _, tokens, channels = self.input.shape
+        return [((self.tokens, tokens), (batch_size, tokens, channels))]
 
     def compute_output_shape(self, input_shape):
         batch, _, channels = input_shape

@@ -1,10 +1,11 @@
 """Recipes, data and the training loop. `keras_shiftmlp.training` is imported on first use."""
 
+from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.training.batches import evaluation_batches, training_batches
 from keras_shiftmlp.training.images import Images, load_images
 from keras_shiftmlp.training.optimizers import build_optimizer
 from keras_shiftmlp.training.recipes import RECIPES, recipe
-from keras_shiftmlp.training.trainer import evaluate, is_faster_with_xla, train
+from keras_shiftmlp.training.trainer import evaluate, train
 
 __all__ = [
     "RECIPES",

@@ -1,10 +1,11 @@
 """AdamW as the recipes want it: warm-up and decay, no decay of vectors, rates per depth."""
 
 import math
-import re
 
 import keras
 from keras import ops
+
+from keras_shiftmlp.layers import names
 
 
 def build_optimizer(
@@ -85,16 +86,16 @@ def build_optimizer(
 
 def layer_groups(model: keras.Model) -> dict[int, int]:
     """The group, counted from the input, of each trainable variable, by its `id`."""
-    groups, names = {}, []
+    groups, order = {}, []
     for layer in model.layers:
-        match = re.match(r"(stage_\d+_)?(stem|block_\d+)", layer.name)
+        match = names.GROUP.match(layer.name)
         name = match.group() if match else "head"
-        if layer.trainable_variables and name not in names:
-            names.append(name)
+        if layer.trainable_variables and name not in order:
+            order.append(name)
         groups.update((id(variable), name) for variable in layer.trainable_variables)
     # A norm before the first block, or after the last one, belongs to the head.
-    names.sort(key=lambda name: name == "head")
-    return {variable: names.index(name) for variable, name in groups.items()}
+    order.sort(key=lambda name: name == "head")
+    return {variable: order.index(name) for variable, name in groups.items()}
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")

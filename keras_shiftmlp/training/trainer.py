@@ -13,8 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_shiftmlp.kernels.depthwise import has_only_cpus
-from keras_shiftmlp.layers import MixShift
+from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training.batches import evaluation_batches, training_batches
@@ -297,16 +296,6 @@ def claim(out: Path, settings: dict, writes: bool) -> None:
     if writes:
         out.mkdir(parents=True, exist_ok=True)
         write_json(path, settings)
-
-
-def is_faster_with_xla(model: keras.Model) -> bool:
-    """Whether to compile `model` with XLA, as measured; PyTorch takes minutes to no avail."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        # Keras's own "auto" leaves it off on every CPU.
-        mixes = any(isinstance(layer, MixShift) for layer in model.layers)
-        return not (mixes and has_only_cpus())
-    return backend == "jax"
 
 
 def gives_logits(model: keras.Model) -> bool:
