@@ -1,5 +1,7 @@
 """The reference networks: which constructor, with what, and how the names translate."""
 
+from families import GOLDEN
+
 from keras_shiftmlp.checkpoints.port import as_is, conv, dense
 from keras_shiftmlp.checkpoints.sources import (
     google_mixer,
@@ -107,4 +109,9 @@ CASES = {
         dict(dims=(13, 26, 52, 104), depths=(1, 1, 1, 1)),
         official_ms_mlp.STATE_DICT,
     ),
+}
+
+CASES |= {
+    name: (golden.constructor, golden.hyperparameters, golden.table)
+    for name, golden in GOLDEN.items()
 }

@@ -33,11 +33,6 @@ def build(case, arrays, **kwargs):
         **kwargs,
     )
     weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
-    if not kwargs.get("include_top", True):
-        weights = {key: value for key, value in weights.items() if "head/" not in key}
-        weights = {key: value for key, value in weights.items() if "head." not in key}
-        if kwargs.get("pooling") is None and name == "MSMLP":
-            weights = {k: v for k, v in weights.items() if k not in ("norm.weight", "norm.bias")}
     port(weights, table, model.layers)
     return model
 

@@ -2,6 +2,7 @@
 
 import json
 
+import families
 import keras
 import numpy as np
 import pytest
@@ -142,6 +143,7 @@ LAYERS = {
     "s2_attention": lambda **kw: layers.S2Attention(**kw),
     "spatial_shift": lambda **kw: layers.SpatialShift(**kw),
     "spatial_shift_diagonal": lambda **kw: layers.SpatialShift("b", "wh", "assign", **kw),
+    **families.LAYERS,
 }
 
 

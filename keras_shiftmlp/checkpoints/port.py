@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class Source:
     family: str  # name of the general constructor
     marker: str  # a key that no other layout has
     head: str  # the classifier's bias: its length is the number of classes
-    table: list[Row]
+    table: Sequence[Row]
     # What the files of this layout need of the constructor.
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 

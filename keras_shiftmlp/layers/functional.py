@@ -1,5 +1,7 @@
 """The small parts that the families share, as functions on Keras tensors."""
 
+from typing import Any
+
 import keras
 
 from keras_shiftmlp.kernels.dense import Conv2D, Dense
@@ -12,7 +14,9 @@ from keras_shiftmlp.layers.token_dense import TokenDense
 NORMAL = {"class_name": "RandomNormal", "config": {"stddev": 0.02}}
 
 
-def patch_embedding(x, dim: int, patch_size: int, *, kernel_initializer=None, name: str = "stem"):
+def patch_embedding(
+    x, dim: int, patch_size: int, *, kernel_initializer: Any = None, name: str = "stem"
+):
     """Cuts an image or map into patches and projects each to `dim` channels.
 
     A convolution whose stride is its kernel size, with padding `"same"`: a size that is no
@@ -53,7 +57,7 @@ def channel_mlp(
     hidden_dim: int,
     *,
     gelu: str = "erf",
-    kernel_initializer="glorot_uniform",
+    kernel_initializer: Any = "glorot_uniform",
     name: str = "channel",
 ):
     """Mixes the channels of every position: `GELU(x W_1 + b_1) W_2 + b_2`.
@@ -91,7 +95,7 @@ def token_mixing_mlp(
     hidden_dim: int,
     *,
     gelu: str = "erf",
-    kernel_initializer="lecun_normal",
+    kernel_initializer: Any = "lecun_normal",
     name: str = "token",
 ):
     """Mixes the `S` positions of every channel: `W_2 GELU(W_1 x + b_1) + b_2` over the tokens.

@@ -1,12 +1,13 @@
 """The first layer of every model: from pixels to what the network was trained on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 # Published kinds of preprocessing, named by what they do to the pixels.
-PRESETS = {
+PRESETS: dict[str, dict[str, Any]] = {
     # torchvision's statistics of ImageNet: what PyTorch recipes use.
     "imagenet_mean_std": dict(
         mean=(0.485, 0.456, 0.406),
@@ -31,7 +32,7 @@ PRESETS = {
 }
 
 
-def named_preset(name: str) -> dict:
+def named_preset(name: str) -> dict[str, Any]:
     """The arguments of `ImagePreprocessing` for a published preprocessing."""
     if name not in PRESETS:
         raise ValueError(
