@@ -382,7 +382,7 @@ CHILD = """
 import hashlib, json, os, sys, time
 import keras
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.containers import readers
+from keras_shiftmlp.checkpoints.containers import npz
 
 def halt(*args, **kwargs):
     print("there", flush=True)
@@ -395,7 +395,7 @@ def load():
     os.write(1, f"{hashlib.sha256(weights).hexdigest()}\\n".encode())
 
 if sys.argv[1] == "reading":
-    readers._read_npz = halt
+    npz.read = halt
 if sys.argv[1] == "filling":
     assign, filled = keras.Variable.assign, []
     keras.Variable.assign = lambda *args: filled.append(assign(*args)) or filled[9:] and halt()
