@@ -1,7 +1,9 @@
 """The reference networks: which constructor, with what, and how the names translate."""
 
-from keras_shiftmlp.checkpoints.port import as_is, conv, dense
 from keras_shiftmlp.checkpoints.sources import (
+    as_is,
+    conv,
+    dense,
     google_mixer,
     jittor_s2_mlp,
     official_ms_mlp,

@@ -22,7 +22,8 @@ from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
-from keras_shiftmlp.checkpoints import manifest, resample
+from keras_shiftmlp.checkpoints import manifest
+from keras_shiftmlp.layers import resample
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.

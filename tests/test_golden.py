@@ -75,7 +75,7 @@ def test_a_port_leaves_nothing_over():
     for broken, message in (
         (missing, "nothing for 'norm/beta'"),
         (weights | {"extra": np.zeros(1)}, "no use for 'extra'"),
-        (swapped, r"'head.bias' gives \(24,\), 'predictions/bias' is \(11,\)"),
+        (swapped, r"'head.bias': its shape is \(24,\), that of 'predictions/bias' is \(11,\)"),
         (weights | {"blocks.7.norm1.weight": np.zeros(24)}, "the model lacks 'block_7"),
     ):
         with pytest.raises(ValueError, match=message):

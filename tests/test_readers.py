@@ -27,7 +27,7 @@ from cases import BACKEND, MODEL_CASES
 from keras_shiftmlp.checkpoints import containers, manifest
 from keras_shiftmlp.checkpoints.containers import _common, keras_h5, safetensors
 from keras_shiftmlp.checkpoints.containers import torch_pickle as torch_reader
-from keras_shiftmlp.checkpoints.h5 import H5File
+from keras_shiftmlp.checkpoints.port import WeightFile
 
 # The readers know no backend, so one of them is enough.
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on NumPy")
@@ -1076,7 +1076,7 @@ def test_mutants_of_h5(tmp_path):
     [model, _] = models
 
     def load(path):
-        H5File(path).load(model.layers)
+        WeightFile(path, "mutant", "Mixer").load(model.layers)
         return {weight.path: np.asarray(weight) for weight in model.weights}
 
     run_mutants(tmp_path, seeds, mutate_h5, load)

@@ -119,7 +119,7 @@ def test_layers_of_ones_own_are_left_alone(case, saved, pixels):
     image_sum = np.repeat(pixels.sum(-1, keepdims=True), 3, -1)
     np.testing.assert_allclose(run(again, pixels), run(model, image_sum), atol=1e-5)
     again.save_weights(path)
-    with pytest.raises(ValueError, match=r"In the file only: \['own'\]"):
+    with pytest.raises(ValueError, match=r"no place, the model lacks 'own/0'.*`weights="):
         case.build(weights=path)
 
 
@@ -159,9 +159,9 @@ def test_pretrained_head_takes_softmax_or_nothing(case, saved):
 def test_another_network_is_refused(tmp_path):
     path = tmp_path / "file.weights.h5"
     MODEL_CASES["s2_mlp"].build().save_weights(path)
-    with pytest.raises(ValueError, match=r"In the file only: .*block_0_spatial_fc1"):
+    with pytest.raises(ValueError, match=r"the model lacks 'block_0_spatial_fc1/0'"):
         MODEL_CASES["s2_mlp_v2"].build(weights=path)
-    with pytest.raises(ValueError, match=r"stem/kernel is \(8, 8, 3, 24\), the file's"):
+    with pytest.raises(ValueError, match=r"that of 'stem/kernel' is \(8, 8, 3, 24\)"):
         MODEL_CASES["s2_mlp"].build(weights=path, **{"dim": 24})
 
 
@@ -177,7 +177,7 @@ def test_broken_files_are_refused(case, saved, tmp_path):
     with h5py.File(path, "a") as file:
         group = next(g for g in file["layers"].values() if g["vars"].attrs["name"] == "predictions")
         del group["vars"]["1"]
-    with pytest.raises(ValueError, match="predictions has 2 weights, the file 1"):
+    with pytest.raises(ValueError, match="nothing for 'predictions/bias'"):
         case.build(weights=path)
 
 

@@ -33,6 +33,10 @@ MAX_PICKLE_BYTES = 256 << 20
 MAX_PICKLE_READS = 2_000_000
 # No key is as long as this, only the configuration of a training script.
 MAX_TEXT = 1 << 16
+# Opcodes of protocols 2 to 5 that keep Python's own function: constants, numbers, texts, bytes,
+# tuples, empty lists and mappings, names, the memo and the stack. Numbers as text, extensions of
+# `copyreg` and out-of-band buffers are not among them.
+KEPT_OPCODES = b"\x80N\x88\x89JKMG\x8a\x8bUT\x8cX\x8dCB\x8e)t\x85\x86\x87]}c\x93Qhjqr\x94(.012"
 # `pickle.dumps(0x1950A86A20F9469CFC6C)` after the protocol number.
 MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 PROTOCOL = 1001
@@ -283,53 +287,7 @@ class _Unpickler(pickle._Unpickler):
         self.pop_mark()
         self.append(INERT)
 
-    # What protocols 2 to 5 write, without numbers and names as text, extensions of `copyreg` and
-    # out-of-band buffers.
-    dispatch = {
-        getattr(pickle, opcode.upper())[0]: pickle._Unpickler.dispatch[
-            getattr(pickle, opcode.upper())[0]
-        ]
-        for opcode in [
-            "proto",
-            "stop",
-            "mark",
-            "pop",
-            "pop_mark",
-            "dup",
-            "none",
-            "newtrue",
-            "newfalse",
-            "binint",
-            "binint1",
-            "binint2",
-            "binfloat",
-            "long1",
-            "long4",
-            "short_binstring",
-            "binstring",
-            "short_binunicode",
-            "binunicode",
-            "binunicode8",
-            "short_binbytes",
-            "binbytes",
-            "binbytes8",
-            "empty_tuple",
-            "tuple",
-            "tuple1",
-            "tuple2",
-            "tuple3",
-            "empty_list",
-            "empty_dict",
-            "global",
-            "stack_global",
-            "binpersid",
-            "binget",
-            "long_binget",
-            "binput",
-            "long_binput",
-            "memoize",
-        ]
-    } | {
+    dispatch = {opcode: pickle._Unpickler.dispatch[opcode] for opcode in KEPT_OPCODES} | {
         pickle.REDUCE[0]: load_reduce,
         pickle.NEWOBJ[0]: load_reduce,
         pickle.NEWOBJ_EX[0]: load_newobj_ex,
