@@ -23,7 +23,6 @@ from cases import BACKEND, HERE, MODEL_CASES, run
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
 from keras_shiftmlp.checkpoints import manifest
-from keras_shiftmlp.layers import resample
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -265,23 +264,6 @@ def test_parameters_of_small_checkpoints(home, name):
     [row] = k.list_weights(name)
     model = k.get_model(name, weights=None, classes=row["classes"])
     assert model.count_params() == row["params"]
-
-
-@pytest.mark.parametrize("grid", [(4, 4), (7, 5), (2, 2), (1, 3)])
-def test_resampled_weights_are_right_in_space(grid):
-    rows, columns = np.mgrid[:4, :4].reshape(2, -1) + 0.5
-    kernel = np.stack([rows / 4, columns / 4, np.ones(16)], -1)  # (16 tokens, 3)
-    new = resample.resample_tokens(kernel, 0, grid, inputs=True) * np.prod(grid) / 16
-    new_rows, new_columns = (np.mgrid[: grid[0], : grid[1]].reshape(2, -1) + 0.5).astype(float)
-    np.testing.assert_allclose(new[:, 2], 1)
-    inner = (new_rows / grid[0] > 0.13) & (new_rows / grid[0] < 0.87)
-    np.testing.assert_allclose(new[inner, 0], (new_rows / grid[0])[inner], atol=0.06)
-    inner = (new_columns / grid[1] > 0.13) & (new_columns / grid[1] < 0.87)
-    np.testing.assert_allclose(new[inner, 1], (new_columns / grid[1])[inner], atol=0.06)
-    transposed = resample.resample_tokens(kernel.T, 1, grid, inputs=True).T
-    np.testing.assert_allclose(transposed * np.prod(grid) / 16, new)
-    if grid == (4, 4):
-        assert resample.resample_tokens(kernel, 0, grid, inputs=True) is kernel
 
 
 def test_mixer_at_another_size_sees_the_same(tmp_path):

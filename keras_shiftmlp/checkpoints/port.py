@@ -169,7 +169,7 @@ def _fit(array, layer, variable, grid) -> np.ndarray:
     if array.dtype.kind in "iub":
         raise ValueError(f"its numbers are of the type {array.dtype}")
     if not _same_shape(array, shape):
-        *parents, name = variable.path.split("/")[1:]
+        *parents, name = variable.path.removeprefix(f"{layer.path}/").split("/")
         owner = _sublayer(layer, parents)
         if hasattr(owner, "resample"):
             array = owner.resample(name, array, shape, grid)
