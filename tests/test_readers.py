@@ -241,7 +241,7 @@ def path(tmp_path):
 
 def test_npz(path):
     path.write_bytes(npz(ARRAYS))
-    assert containers.container(path) == "npz"
+    assert containers.container(path) == "npz" and containers.metadata(path) == {}
     assert_same(containers.read(path), ARRAYS)
     assert_same(containers.read(str(path)), ARRAYS)
 
@@ -266,6 +266,7 @@ def test_safetensors(path):
     arrays["bfloat16"] = RNG.normal(size=(3, 2)).astype(ml_dtypes.bfloat16)
     path.write_bytes(safetensors_numpy.save(arrays, metadata={"format": "pt"}))
     assert containers.container(path) == "safetensors"
+    assert containers.metadata(path) == {"format": "pt"}
     assert_same(dict(sorted(containers.read(path).items())), dict(sorted(arrays.items())))
 
 
@@ -358,6 +359,14 @@ def test_torch_is_not_needed(torch, path):
         "assert not {'torch', 'tensorflow', 'jax', 'yacs'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, path], check=True)
+
+
+def test_long_texts_and_bytes_are_passed_over(torch, path):
+    config = {"text": "é" * 100_000, "bytes": bytes(100_000), "array": bytearray(100_000)}
+    for protocol in (2, 4, 5):
+        content = {"config": config, "model": {"w": torch.ones(2), "note": "x" * 70_000}}
+        path.write_bytes(torch_file(content, pickle_protocol=protocol))
+        assert_same(containers.read(path), {"w": np.ones(2, "float32")})
 
 
 def test_python_2_pickles(torch, path):
