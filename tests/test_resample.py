@@ -186,6 +186,26 @@ def test_all_misfits_are_named_and_nothing_changes():
         np.testing.assert_array_equal(array, weight)
 
 
+class Outer(keras.layers.Layer):
+    def build(self, input_shape):
+        self.inner = TokenDense(5, "relu", name="inner")
+        self.inner.build(input_shape)
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_a_layer_inside_another_is_asked():
+    layer = Outer(name="outer")
+    layer.build((None, 4, 3))
+    kernel = RNG.normal(size=(9, 5))
+    arrays = {"outer/inner/kernel": kernel, "outer/inner/bias": np.zeros((5, 1))}
+    port(arrays, IDENTITY, [layer], (2, 2))
+    expected = reference_tokens(3, (2, 2)) @ kernel * 9 / 4
+    np.testing.assert_allclose(layer.inner.kernel, expected, rtol=1e-5, atol=1e-6)
+    assert not arrays
+
+
 def test_layers_that_do_not_resample_report_the_shape():
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3, name="own")(inputs))
