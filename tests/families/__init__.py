@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import keras
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import Row
+from keras_shiftmlp.checkpoints.sources import Row
 
 
 @dataclasses.dataclass(frozen=True)

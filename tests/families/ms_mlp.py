@@ -1,4 +1,5 @@
-from families import Case
+from families import Case, Golden
+from keras_shiftmlp.checkpoints.sources import official_ms_mlp
 
 CASES = [
     Case(
@@ -14,4 +15,21 @@ CASES = [
         levels=("P2", "P3"),
     ),
 ]
-GOLDEN = {}
+
+GOLDEN = {
+    "ms_mlp_official": Golden(
+        "MSMLP",
+        dict(dims=(22, 44, 88, 176), depths=(1, 1, 2, 1), mlp_ratio=2),
+        official_ms_mlp.STATE_DICT,
+    ),
+    "ms_mlp_official_nonsquare": Golden(
+        "MSMLP",
+        dict(dims=(17, 34, 68, 136), depths=(1, 2, 1, 1)),
+        official_ms_mlp.STATE_DICT,
+    ),
+    "ms_mlp_official_lastrow1": Golden(
+        "MSMLP",
+        dict(dims=(13, 26, 52, 104), depths=(1, 1, 1, 1)),
+        official_ms_mlp.STATE_DICT,
+    ),
+}
