@@ -199,7 +199,8 @@ def _randaugment(x, number, strength, rng):
         lambda **kwargs: layers.RandomColorDegeneration(strength, **kwargs),
         lambda **kwargs: layers.RandomContrast(strength, **kwargs),
         lambda **kwargs: layers.RandomBrightness(strength, **kwargs),
-        lambda **kwargs: layers.RandomSharpness(strength, **kwargs),
+        # Below 0.5 it blurs, above it sharpens.
+        lambda **kwargs: layers.RandomSharpness((0.5 - strength / 2, 0.5 + strength / 2), **kwargs),
         lambda **kwargs: layers.RandomRotation(strength / 12, **kwargs),  # of a full turn
         lambda **kwargs: layers.RandomShear(0.3 * strength, 0.3 * strength, **kwargs),
         lambda **kwargs: layers.RandomTranslation(0.3 * strength, 0.3 * strength, **kwargs),
