@@ -135,6 +135,8 @@ def test_changes_leave_the_recipes_alone():
     changed = training.recipe("finetune", epochs=2, mixup=0.5)
     assert changed == {**training.RECIPES["finetune"], "epochs": 2, "mixup": 0.5}
     assert training.RECIPES["finetune"]["epochs"] == 15
+    with pytest.raises(ValueError, match="recipe='resnet'"):
+        training.recipe("resnet")
 
 
 RUNS = {

@@ -76,7 +76,7 @@ def build_optimizer(
             weight_decay=weight_decay,
             global_clipnorm=clip_norm,
             use_ema=ema_momentum is not None,
-            ema_momentum=ema_momentum or 0.99,
+            ema_momentum=0.99 if ema_momentum is None else ema_momentum,
             gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         )
 
