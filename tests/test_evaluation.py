@@ -97,6 +97,79 @@ def test_fewer_than_five_classes_are_all_in_the_top_five():
     assert result["top1"] == result["top5"] == 1
 
 
+def framed():
+    """A black picture in a white frame, and the reverse; the frame is a quarter of each side."""
+    pixels = np.zeros((2, 32, 32, 3), "uint8")
+    pixels[0], pixels[1, 8:24, 8:24] = 255, 255
+    pixels[0, 8:24, 8:24] = 0
+    return training.load_images((pixels, [0, 1]), ["dark", "bright"])
+
+
+def brightness_model(size=(16, 16), activation="softmax"):
+    """Two classes, dark and bright, by the mean of the pixels."""
+    model = keras.Sequential(
+        [
+            keras.Input((*size, 3)),
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation=activation, name="predictions"),
+        ]
+    )
+    kernel = np.outer(np.ones(3), [-1, 1]) / 3
+    model.layers[-1].set_weights([kernel, np.array([127.5, -127.5])])
+    return model
+
+
+def test_evaluation_cuts_the_border_off():
+    [(x, y, weights)] = training.evaluation_batches(framed(), 16, batch_size=2, crop_fraction=0.5)
+    np.testing.assert_array_equal(x[0], 0)
+    np.testing.assert_array_equal(x[1], 255)
+    assert y.argmax(1).tolist() == [0, 1] and weights.tolist() == [1, 1]
+    [(x, _, _)] = training.evaluation_batches(framed(), 16, batch_size=2)
+    assert (x[0, 0] == 255).all() and (x[0, 8, 8] == 0).all() and (x[1, 0] == 0).all()
+    # Three quarters of each picture are its frame, so the frame decides where it is seen.
+    model = brightness_model()
+    assert training.evaluate(model, framed(), crop_fraction=0.5)["top1"] == 1
+    assert training.evaluate(model, framed(), crop_fraction=1.0)["top1"] == 0
+
+
+@pytest.mark.parametrize("size", [20, (20, 30), (30, 20)])
+def test_evaluation_resizes_as_pillow_does(size):
+    height, width = (size, size) if isinstance(size, int) else size
+    noise = np.random.default_rng(0).integers(0, 256, (1, 90, 90, 3)).astype("uint8")
+    images = training.load_images((noise, [0]))
+    [(x, _, _)] = training.evaluation_batches(images, size, batch_size=1, crop_fraction=0.625)
+    ratio = height / width
+    cut = (90, round(90 * ratio)) if ratio < 1 else (round(90 / ratio), 90)  # width, height
+    left, top = (90 - cut[0]) / 2, (90 - cut[1]) / 2
+    whole = (int(width / 0.625), int(height / 0.625))
+    box = (left, top, left + cut[0], top + cut[1])
+    resized = Image.fromarray(noise[0]).resize(whole, Image.Resampling.BICUBIC, box)
+    left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
+    expected = np.asarray(resized)[top : top + height, left : left + width]
+    assert x.shape == (1, height, width, 3)
+    np.testing.assert_allclose(x[0], expected, atol=1.01)
+
+
+def test_evaluation_repeats_its_passes():
+    dataset = training.evaluation_batches(framed(), 16, batch_size=2, passes=3)
+    assert [y.argmax(1).tolist() for _, y, _ in dataset] == [[0, 1]] * 3
+
+
+def test_evaluation_is_antialiased():
+    """Without it, each column would be one of the two values of the stripes."""
+    stripes = np.zeros((2, 64, 64, 3), "uint8")
+    stripes[:, :, ::2] = 255
+    images = training.load_images((stripes, [0, 1]))
+    [(x, _, _)] = training.evaluation_batches(images, 16, batch_size=2)
+    assert np.abs(x[:, :, 1:-1] - 127.5).max() < 2
+
+
+def test_bad_evaluation_is_refused():
+    for value in (0, -0.5, 1.5):
+        with pytest.raises(ValueError, match=rf"\(0, 1\]. Received: `crop_fraction={value}`"):
+            training.evaluation_batches(framed(), 16, batch_size=2, crop_fraction=value)
+
+
 SMALL = dict(patch_sizes=(4, 2), dims=(8, 16), depths=(1, 1), classes=2)
 
 
