@@ -327,9 +327,7 @@ def _export(options):
     model, pictures, license = _model(options), None, None
     size = options.size[0] if options.size and len(options.size) == 1 else options.size
     if options.images:
-        side = size or model.input_shape[1] or model.preprocessing.image_size
-        if not isinstance(side, int):
-            raise SystemExit("--images are made square: give --size as one side.")
+        side = size or model.image_size
         images = training.load_images(options.images)
         pictures = images.split(min(8, len(images) - 1))[1].resized(side).source
     if options.weights and not options.model.endswith(".keras"):
