@@ -112,7 +112,18 @@ def test_macs_need_a_size():
         keras_shiftmlp.count_macs(MODEL_CASES["s2_mlp"].build(input_shape=(None, None, 3)))
 
 
+def test_changelog_and_citation_name_this_version():
+    version = keras_shiftmlp.__version__
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_no_path_of_one_machine():
     pattern = re.compile(r"/(work|tmp|root|home)/[a-z]")
-    files = [*SOURCES, *(ROOT / "docs").glob("*.md"), *Path(ROOT, "examples").glob("*.py")]
+    files = [
+        *SOURCES,
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *Path(ROOT, "examples").glob("*.py"),
+    ]
     assert not [path for path in files if pattern.search(path.read_text())]
