@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_shiftmlp.benchmark.tables import markdown_table
+
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 FORMATS = {
     "saved_model": "",
@@ -138,10 +140,11 @@ def table(rows: list[dict]) -> str:
                 f"{row['difference']:.0e}, {row['bytes'] / 1e6:.1f} MB, "
                 f"{row['milliseconds']:.2f} ms"
             )
-    lines = [["model", "backend", *formats], ["---"] * (2 + len(formats))]
-    for (model, backend), line in cells.items():
-        lines.append([f"`{model}`", backend, *(line[format] for format in formats)])
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [
+        [f"`{model}`", backend, *(line[format] for format in formats)]
+        for (model, backend), line in cells.items()
+    ]
+    text = markdown_table(["model", "backend", *formats], lines)
     return text + "".join(f"\n\n({i + 1}) {reason}" for i, reason in enumerate(reasons))
 
 

@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_shiftmlp.benchmark import bench
+from keras_shiftmlp.benchmark.tables import markdown_table
 
 OURS = ["S2MLPv2Small", "MixerB16", "MSMLPTiny"]
 PLAIN = {"S2MLPv2Small": ("torch_s2_mlp_v2", "S2MLPv2"), "MSMLPTiny": ("torch_ms_mlp", "MSMLP")}
@@ -136,8 +137,8 @@ def table(rows: list[dict]) -> str:
     cells = {}
     for row in rows:
         cells.setdefault((row["model"], row["engine"]), {})[row["mode"]] = row["ms"]
-    lines = [["network", "engine", "predict ms", "ours is", "train ms", "ours is"]]
-    lines.append(["---", "---", *["---:"] * 4])
+    head = ["network", "engine", "predict ms", "ours is", "train ms", "ours is"]
+    lines = []
     for (model, engine), modes in sorted(cells.items()):
         line = [model, engine]
         for mode, ms in modes.items():
@@ -148,7 +149,7 @@ def table(rows: list[dict]) -> str:
             ]
             line += [f"{ms:.1f}", f"{ms / min(mine):.2f} x" if mine else "–"]
         lines.append(line)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, lines, numeric=range(2, 6))
 
 
 def main():

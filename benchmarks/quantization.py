@@ -20,6 +20,7 @@ from keras.quantizers import Int8QuantizationConfig
 
 import keras_shiftmlp
 from keras_shiftmlp import training
+from keras_shiftmlp.benchmark.tables import markdown_table
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", required=True)
@@ -47,14 +48,12 @@ def quantized(mode):
     return model
 
 
-def print_row(name, runtime, size, top1, milliseconds):
-    line = [name, runtime, f"{size / 1e3:.0f}", f"{size / whole[runtime]:.1%}"]
-    print(f"| {' | '.join(line)} | {100 * top1:.2f} | {milliseconds:.2f} |", flush=True)
+def line(name, runtime, size, top1, milliseconds):
+    share = f"{size / whole[runtime]:.1%}"
+    return [name, runtime, f"{size / 1e3:.0f}", share, f"{100 * top1:.2f}", f"{milliseconds:.2f}"]
 
 
-print("| weights | runtime | kB | share | top-1 | ms/image |")
-print("| --- | --- | ---: | ---: | ---: | ---: |")
-whole, runtime = {}, f"Keras, {keras.backend.backend()}"
+lines, whole, runtime = [], {}, f"Keras, {keras.backend.backend()}"
 for name, mode in MODES.items():
     model = quantized(mode)
     images = training.load_images(args.data, model.class_names)
@@ -75,7 +74,7 @@ for name, mode in MODES.items():
         started = time.perf_counter()
         model.predict_on_batch(pixels)
         times.append(1e3 * (time.perf_counter() - started) / args.batch_size)
-    print_row(name, runtime, size, top1, min(times))  # other work only ever adds
+    lines.append(line(name, runtime, size, top1, min(times)))  # other work only adds time
 
 if args.calibrate:
     model = quantized(None)
@@ -94,4 +93,7 @@ if args.calibrate:
         whole[runtime] = card["float32"]["bytes"]
         for name in ("float32", "int8"):
             row = card[name]
-            print_row(name, runtime, row["bytes"], row["accuracy"], row["milliseconds"])
+            lines.append(line(name, runtime, row["bytes"], row["accuracy"], row["milliseconds"]))
+
+head = ["weights", "runtime", "kB", "share", "top-1", "ms/image"]
+print(markdown_table(head, lines, numeric=range(2, 6)))

@@ -20,6 +20,8 @@ import subprocess
 import sys
 import time
 
+from keras_shiftmlp.benchmark.tables import markdown_table
+
 
 def measure(job: dict) -> dict:
     import keras
@@ -81,8 +83,8 @@ def main():
     if args.job:
         print(json.dumps(measure(json.loads(args.job))))
         return
-    print("| model | backend | activations | held, MB | taken, MB | s per step |")
-    print("| --- | --- | --- | ---: | ---: | ---: |")
+    head = ["model", "backend", "activations", "held, MB", "taken, MB", "s per step"]
+    lines = []
     for backend in args.backends:
         for remat in (False, True):
             job = {"model": args.model, "batch_size": args.batch_size, "remat": remat}
@@ -101,7 +103,8 @@ def main():
             row = json.loads(done.stdout.splitlines()[-1])
             line = [f"`{args.model}`", backend, "recomputed" if remat else "kept"]
             line += [f"{row['held']:.0f}", f"{row['taken']:.0f}", f"{row['seconds']:.2f}"]
-            print(f"| {' | '.join(line)} |", flush=True)
+            lines.append(line)
+    print(markdown_table(head, lines, numeric=range(3, 6)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from cases import BACKEND, HERE, MODEL_CASES
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
+from keras_shiftmlp.benchmark.report import models_table
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 ROOT = HERE.parent
@@ -67,7 +68,7 @@ def test_only_public_keras_in_the_package(path):
 
 def test_readme_and_docs_tables_are_the_measured_ones():
     rows = json.loads((ROOT / "docs" / "models.json").read_text())
-    assert cli.markdown_table(rows) in (ROOT / "README.md").read_text()
+    assert models_table(rows) in (ROOT / "README.md").read_text()
     assert [row["model"] for row in rows] == keras_shiftmlp.list_models()
 
 

@@ -15,6 +15,8 @@ import json
 import statistics
 from pathlib import Path
 
+from keras_shiftmlp.benchmark.tables import markdown_table
+
 SHIPPED = Path(__file__).parents[1] / "keras_shiftmlp" / "checkpoints" / "shipped"
 HEAD = ["model", "weights", "parameters", "MMACs", "epochs", "hours", "images/s", "validation"]
 HEAD += ["top-1", "measured on"]
@@ -34,7 +36,7 @@ def shipped(entry: dict) -> tuple[dict, list[dict], float]:
 
 def table(rows: list[tuple[dict, list[dict], float]]) -> str:
     """Entries and their runs in Markdown, best first."""
-    lines = [HEAD, ["---", "---", *["---:"] * (len(HEAD) - 3), "---"]]
+    lines = []
     for entry, runs, top1 in sorted(rows, key=lambda row: -row[2]):
         history = [epoch for run in runs for epoch in run["history"]]
         speed = statistics.median(epoch["images_per_second"] for epoch in history)
@@ -43,7 +45,7 @@ def table(rows: list[tuple[dict, list[dict], float]]) -> str:
         line += [f"{runs[0]['macs'] / 1e6:.1f}", f"{len(history)}", f"{hours:.2f}", f"{speed:.0f}"]
         line += [f"{100 * history[-1]['val_top1']:.2f}", f"{top1:.2f}", entry["top1_source"]]
         lines.append(line)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(HEAD, lines, numeric=range(2, len(HEAD) - 1))
 
 
 def curves(rows: list[tuple[dict, list[dict], float]]) -> dict[str, list[dict]]:

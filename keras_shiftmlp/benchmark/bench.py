@@ -23,6 +23,7 @@ import numpy as np
 from keras_shiftmlp.layers import S2Attention
 from keras_shiftmlp.layers.token_dense import TokenDense
 from keras_shiftmlp.models import get_model
+from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training import is_faster_with_xla
 
@@ -192,15 +193,56 @@ def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
     return sorted(rows, key=lambda row: -row["ms"])
 
 
-def exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """The `e` in `y ~ x ** e`, fitted to the logarithms.
+def run(
+    models: Sequence[str],
+    backends: Sequence[str],
+    *,
+    modes: Sequence[str] = MODES,
+    batch_size: int = 8,
+    repeats: int = 5,
+    dtype: str | None = None,
+    growth: bool = False,
+    profile: bool = False,
+) -> dict[str, list[dict]]:
+    """Times models on several backends.
 
-    Example:
+    Args:
+        models: Constructors, such as `"S2MLPv2Small"`.
+        backends: Backends of Keras; each runs in a process of its own.
+        modes, batch_size, repeats, dtype: As for `measure`.
+        growth: Also time `predict` at several image sizes and batch sizes.
+        profile: Also time the layers, with `profile`.
 
-    >>> round(exponent([1, 2, 4], [3, 12, 48]), 3)
-    2.0
+    Returns:
+        `"rows"` of `measure`; with `growth`, `"pixels"` and `"batch_size"` likewise; with
+        `profile`, `"profile"`.
+
+    Raises:
+        ValueError: For an unknown model, before anything is timed.
     """
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    for name in models:
+        find_constructor(name)
+    common = {"batch_size": batch_size, "repeats": repeats}
+    timing = {**common, "modes": modes, "dtype": dtype}
+    calls = [("measure", {"name": name, **timing}) for name in models]
+    results = {"rows": run_backends(backends, calls)}
+    if growth:
+        series = {
+            "pixels": [{"image_size": side} for side in (128, 192, 256, 384, 512)],
+            "batch_size": [{"batch_size": size} for size in (1, 4, 16, 64)],
+        }
+        for key, changes in series.items():
+            calls = [
+                ("measure", {"name": name, **timing, "modes": ["predict"], **change})
+                for name in models
+                for change in changes
+            ]
+            # One process per call: memory that an allocator keeps would hide what the next needs.
+            results[key] = [row for call in calls for row in run_backends(backends, [call])]
+    if profile:
+        calls = [("profile", {"name": name, **common}) for name in models]
+        results["profile"] = run_backends(backends, calls)
+    return results
 
 
 def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> list[dict]:
