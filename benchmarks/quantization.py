@@ -1,13 +1,13 @@
-"""Size, speed and accuracy of a checkpoint as it is and in 8-bit integers.
+"""Size, speed and accuracy of a checkpoint in float32 and in 8-bit integers.
 
     KERAS_BACKEND=torch python benchmarks/quantization.py --data cifar10/test
     python benchmarks/quantization.py --data cifar10/test --calibrate cifar10/train   # exports too
 
-`int8` of Keras quantises activations as well, on the fly; `int8 weights` keeps them in floating
-point. `--calibrate` adds a LiteRT and an OpenVINO export and what `export.quantize` makes of them,
-of OpenVINO's with 300 of these pictures; it needs the extras `export` and `quantize`. Sizes are
-those of whole files, OpenVINO's two together. `--data` and `--calibrate` are folders with one
-subfolder per class, or tfds:<name>/<split>.
+Keras's `int8` also quantises activations at run time; `int8 weights` keeps them in floating point.
+`--calibrate` adds a LiteRT and an OpenVINO export and their int8 versions by `export.quantize`,
+which calibrates OpenVINO's on 300 of these pictures. It needs the extras `export` and `quantize`.
+Sizes are those of whole files, the sum of both files for OpenVINO. `--data` and `--calibrate` are
+folders with one subfolder per class, or tfds:<name>/<split>.
 """
 
 import argparse
@@ -24,10 +24,10 @@ from keras_shiftmlp.benchmark.tables import markdown_table
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", required=True)
-parser.add_argument("--calibrate", help="pictures that the model was trained on")
+parser.add_argument("--calibrate", help="training pictures of the model")
 parser.add_argument("--model", default="S2MLPNano")
 parser.add_argument("--weights", default="cifar10")
-parser.add_argument("--images", type=int, help="how many to evaluate on, all by default")
+parser.add_argument("--images", type=int, help="number of images to evaluate on, all by default")
 parser.add_argument("--batch-size", type=int, default=64)
 args = parser.parse_args()
 
@@ -74,7 +74,7 @@ for name, mode in MODES.items():
         started = time.perf_counter()
         model.predict_on_batch(pixels)
         times.append(1e3 * (time.perf_counter() - started) / args.batch_size)
-    lines.append(line(name, runtime, size, top1, min(times)))  # other work only adds time
+    lines.append(line(name, runtime, size, top1, min(times)))  # other load only adds time
 
 if args.calibrate:
     model = quantized(None)
