@@ -1,4 +1,4 @@
-"""The table that drives the suite: one tiny network per family, and what holds for it."""
+"""The table that drives the suite: tiny networks of each family and their properties."""
 
 import dataclasses
 from pathlib import Path
@@ -13,14 +13,14 @@ TRAINS = BACKEND in ("tensorflow", "jax", "torch")
 
 
 def run(model, x):
-    """The outputs as an array; JAX would compile each operation of a plain call by itself."""
+    """The outputs as an array. A call on JAX would compile each operation separately."""
     if BACKEND == "jax":
         return model.predict(x, verbose=0)
     return keras.ops.convert_to_numpy(model(x))
 
 
 def run_jitted(model, x):
-    """The outputs as an array, compiled by XLA whatever `compile` would choose."""
+    """The outputs as an array, always compiled by XLA."""
     if BACKEND == "jax":
         return model.predict(x, verbose=0)
     import tensorflow as tf
@@ -30,7 +30,7 @@ def run_jitted(model, x):
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One network of a family, small enough to build in a moment."""
+    """One network of a family, small enough to build quickly."""
 
     constructor: str
     hyperparameters: dict

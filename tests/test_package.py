@@ -1,4 +1,4 @@
-"""The package as a whole: what it exports, imports and promises about itself."""
+"""The package as a whole: its exports, its imports and its documented tables."""
 
 import json
 import re
@@ -57,7 +57,7 @@ def test_importing_the_package_alone_is_quick():
 def test_only_public_keras_in_the_package(path):
     text = path.read_text()
     assert "keras.src" not in text
-    # Exporters and the benchmark speak to an engine itself, and import it where they do.
+    # Exporters and the benchmark import a framework, inside functions.
     direct = path.parent.name == "export" or path.name == "bench.py"
     engines = r"^(import|from)" if direct else r"^\s*(import|from)"
     assert not re.search(rf"{engines} (tensorflow|jax|torch)\b", text, re.M)

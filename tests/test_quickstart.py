@@ -43,7 +43,7 @@ def test_on_a_folder_of_pictures(tmp_path):
 
 @on_tensorflow
 def test_on_tensorflow_datasets(tmp_path):
-    """With a network that compiles in a moment: what differs is where the pictures come from."""
+    """With a network that compiles quickly, since only the source of the pictures differs."""
     pytest.importorskip("tensorflow_datasets")
     code = f"""
 import runpy, sys, keras_shiftmlp, tensorflow_datasets as tfds
@@ -70,7 +70,7 @@ def test_every_fence_in_the_docs_names_its_language(page):
     assert set(fences[::2]) <= {"python", "sh", "text"} and set(fences[1::2]) <= {""}
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch compiles nothing")
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch does not compile")
 @pytest.mark.filterwarnings("ignore:(?s).*structure of `inputs` doesn't match the expected")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_python_blocks_in_the_docs_run(page, tmp_path, monkeypatch):
