@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on this machine, as far as one file up and one file down need it."""
+"""A local Hugging Face Hub with the requests for one upload and one download."""
 
 import base64
 import contextlib
@@ -13,7 +13,7 @@ COMMIT = "c" * 40
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Repositories of files; what is large (`.h5`) is stored, and redirected to, by its hash."""
+    """Repositories of files. Large files (`.h5`) are stored by hash, behind a redirect."""
 
     daemon_threads = True
 
@@ -67,7 +67,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 X_Repo_Commit=COMMIT,
                 X_Linked_Etag=f'"{digest}"',
                 X_Linked_Size=len(files[file]),
-                # Another host, as a CDN is: the client doesn't ask that one about the file.
+                # Another host, like a CDN: the client sends no metadata request to it.
                 Location=f"http://localhost:{self.server.server_port}/blobs/{digest}",
             )
         else:
