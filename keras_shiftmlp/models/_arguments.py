@@ -74,14 +74,15 @@ def resolve_shape(model, family, image_size, include_top, input_tensor, input_sh
 
 def checkpoint_gelu(hyperparameters, checkpoint):
     """The GELU flavour of the checkpoint, where the family leaves it open."""
-    if "gelu" not in hyperparameters or checkpoint.gelu is None:
+    gelu = checkpoint.hyperparameters.get("gelu")
+    if "gelu" not in hyperparameters or gelu is None:
         return {}
-    if hyperparameters["gelu"] not in (None, checkpoint.gelu):
+    if hyperparameters["gelu"] not in (None, gelu):
         raise ValueError(
-            f"These weights were trained with the {checkpoint.gelu!r} flavour of GELU. "
+            f"These weights were trained with the {gelu!r} flavour of GELU. "
             f"Received: `gelu={hyperparameters['gelu']!r}`, `weights={checkpoint.received!r}`"
         )
-    return {"gelu": checkpoint.gelu}
+    return {"gelu": gelu}
 
 
 def named_preset(name):
