@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import golden
 import hub
@@ -22,7 +23,8 @@ from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
-from keras_shiftmlp.checkpoints import manifest, places, resample
+from keras_shiftmlp.checkpoints import manifest, places, resample, web
+from keras_shiftmlp.checkpoints.containers import readers
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -395,6 +397,236 @@ def test_nothing_of_a_bad_file_stays_in_the_cache(home, server, monkeypatch):
     assert asked.count("/file.bin") == len(bad_files()) + 8 + 2
 
 
+@once
+def test_file_is_read_once_on_first_use(home, server, monkeypatch):
+    folder, url, _ = server
+    path = write_original("mixer_timm_erf", folder)
+    (folder / "manifest.json").write_text(json.dumps([own_entry("mixer_timm_erf", path.name)]))
+    monkeypatch.setenv(places.ENVIRONMENT, url)
+    read, calls = readers.read, []
+    monkeypatch.setattr(readers, "read", lambda x: calls.append(x) or read(x))
+    for count, weights in enumerate((f"{url}/{path.name}", "ours"), 1):
+        check_logits(
+            "mixer_timm_erf", build("mixer_timm_erf", weights, include_preprocessing=False)
+        )
+        assert len(calls) == count
+
+
+@once
+def test_file_in_the_working_directory_never_wins_over_a_tag(home, tmp_path, monkeypatch):
+    planted = k.MixerNano(weights=None)
+    planted.save_weights(tmp_path / "planted.weights.h5")
+    monkeypatch.chdir(tmp_path)
+    for tag in ("cifar10", "imagenet"):
+        shutil.copy("planted.weights.h5", tag)
+    model = k.MixerNano()
+    assert model.class_names is not None
+    kernel = model.get_layer("predictions").kernel
+    assert not np.array_equal(kernel, planted.get_layer("predictions").kernel)
+    with pytest.raises(k.WeightsNotAvailableError, match=r"file of this name is './imagenet'"):
+        k.MixerNano(weights="imagenet")
+    for weights in ("./imagenet", Path("imagenet")):
+        np.testing.assert_array_equal(
+            k.MixerNano(weights=weights).get_layer("predictions").kernel,
+            planted.get_layer("predictions").kernel,
+        )
+
+
+@once
+def test_two_places_with_one_file_name(home, server, monkeypatch):
+    folder, url, _ = server
+    for lab, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
+        (folder / lab).mkdir()
+        write_original(case, folder / lab, "file.bin")
+        (folder / lab / "manifest.json").write_text(json.dumps([own_entry(case, "file.bin")]))
+    for lab, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
+        monkeypatch.setenv(places.ENVIRONMENT, f"{url}/{lab}")
+        check_logits(case, build(case, "ours", include_preprocessing=False))
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    """Answers everything with one status; 0 means never."""
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        if not self.server.code:
+            self.server.go_on.wait(20)
+            return
+        self.send_response(self.server.code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.fixture
+def broken(home, monkeypatch):
+    monkeypatch.setattr(web, "BACKOFF", 0.001)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as httpd:
+        httpd.go_on, httpd.code = threading.Event(), 0
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        monkeypatch.setenv(places.ENVIRONMENT, f"http://127.0.0.1:{httpd.server_port}/lab?t=SECRET")
+        yield httpd
+        httpd.go_on.set()
+        httpd.shutdown()
+        thread.join()
+
+
+@once
+@pytest.mark.parametrize("code", [401, 403, 410, 500, 503, 0])
+def test_place_that_fails_is_not_a_place_without_a_manifest(broken, code):
+    broken.code = code
+    place = f"http://127.0.0.1:{broken.server_port}/lab"
+    asks = [k.MixerNano, k.MixerB16, k.list_weights, lambda: k.weights_info("MixerB16", "imagenet")]
+    for ask in asks:
+        with pytest.raises(OSError, match=place) as error:
+            ask()
+        assert "SECRET" not in str(error.value)
+    # A tag that the package knows needs no place to prepare pixels.
+    white = np.full((1, 1, 3), 255, "uint8")
+    assert k.preprocess_input(white, "MixerB16/imagenet_miil").max() == 1
+    with pytest.raises(OSError, match=place):
+        k.preprocess_input(white, "MixerB16/ours")
+    broken.code = 404
+    assert k.MixerNano().class_names is not None
+
+
+@once
+def test_manifest_of_a_url_is_read_once(home, server, monkeypatch):
+    folder, url, asked = server
+    path = write_original("mixer_google_tanh", folder)
+    entries = [own_entry("mixer_google_tanh", path.name), own_entry("", "x.npz", model="MixerB16")]
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    monkeypatch.setenv(places.ENVIRONMENT, f"{url}/")
+    white = np.full((1, 1, 3), 255, "uint8")
+    for _ in range(2):
+        build("mixer_google_tanh", "ours")
+        assert k.list_weights("MixerB16")[0]["tag"] == "ours"
+        assert k.preprocess_input(white, "MixerB16/ours").max() == pytest.approx(0.9 / 0.2)
+    assert asked == ["/manifest.json", f"/{path.name}"]
+
+
+BAD_ENTRIES = {
+    "model": [None, 3, "", {}],
+    "tag": [None, ["imagenet"]],
+    "license": [None, 1],
+    "dataset": [None],
+    "file": [None, "", "../file.bin", "/etc/passwd", "a/b", "f.part"],
+    "classes": [None, "11", 0, 11.0, True],
+    "image_size": [None, "32"],
+    "class_names": [3, ["a"], list("abcdefghij") + [1], "imagenet", "nobody", "../../x"],
+    "hyperparameters": [None, "tanh"],
+    "preprocessing": ["zero_to_one", 3, {"mean": 1}, {"mean": ["a"] * 3}, {"men": [0, 0, 0]}],
+    "sha256": ["abc", 3],
+    "sha256_prefix": ["abc"],
+    "size": ["9", -1],
+    "source": ["nobody"],
+}
+
+
+@once
+@pytest.mark.parametrize(
+    "manifest_text",
+    ["{}", "3", "[3]", '["a"]', "[[]]", "{", "", "\udcff", "[" * 100_000, "[{}]"]
+    + [
+        pytest.param(json.dumps([own_entry("", "f.bin"), {**own_entry("", "f.bin"), key: value}]))
+        for key, values in BAD_ENTRIES.items()
+        for value in values
+    ],
+)
+def test_malformed_manifest_names_the_place_and_the_entry(
+    home, tmp_path, monkeypatch, manifest_text
+):
+    path = tmp_path / "lab" / "manifest.json"
+    path.parent.mkdir()
+    path.write_bytes(manifest_text.encode("utf-8", "surrogateescape"))
+    monkeypatch.setenv(places.ENVIRONMENT, str(path.parent))
+    for ask in (k.MixerNano, k.list_weights):
+        with pytest.raises(ValueError, match="lab") as error:
+            ask()
+        assert not isinstance(error.value, k.WeightsNotAvailableError)
+    entries = json.loads(manifest_text) if manifest_text.endswith("}]") else []
+    for key, value in entries[-1].items() if len(entries) > 1 else ():
+        if value != entries[0].get(key):
+            assert f"Entry 1 of the manifest in {path.parent} is malformed: `{key}" in str(
+                error.value
+            )
+
+
+@once
+def test_file_of_another_layout_than_the_entry_says(home, tmp_path, monkeypatch):
+    path = write_original("mixer_timm_erf", tmp_path)
+    entry = own_entry("mixer_timm_erf", path.name, source="google_mixer")
+    (tmp_path / "manifest.json").write_text(json.dumps([entry]))
+    monkeypatch.setenv(places.ENVIRONMENT, str(tmp_path))
+    with pytest.raises(ValueError, match=r"layout google_mixer. Received: timm_mixer"):
+        build("mixer_timm_erf", "ours")
+
+
+def published_entry(*files):
+    """An entry of the package's own manifest, for a reference file."""
+    [entry] = manifest._checked([own_entry("mixer_timm_erf", "unused")], "nowhere")
+    del entry["place"]
+    return {**entry, "source": "timm_mixer", "license": "MIT", "files": list(files)}
+
+
+@once
+def test_next_source_is_tried_and_all_failures_are_named(home, server, monkeypatch, caplog):
+    folder, url, asked = server
+    path = write_original("mixer_timm_erf", folder)
+    files = [
+        {"url": "hf://nobody/mixer/model.safetensors"},
+        {"url": f"{url}/{path.name}", "sha256_prefix": "00000000"},
+        {"url": f"{url}/gone.npz"},
+    ]
+    monkeypatch.setattr(manifest, "entries", lambda: (published_entry(*files),))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError) as error:
+        build("mixer_timm_erf", "ours")
+    for text in (files[0]["url"], "pip install", files[1]["url"], "00000000", "/gone.npz", "404"):
+        assert text in str(error.value)
+    caplog.clear()
+    del files[1]["sha256_prefix"]
+    model = build("mixer_timm_erf", "ours", include_preprocessing=False)
+    check_logits("mixer_timm_erf", model)
+    [line] = [x.getMessage() for x in caplog.records if x.levelno >= logging.WARNING]
+    assert "hf://nobody" in line and "pip install" in line
+    assert "/gone.npz" in asked and asked.count(f"/{path.name}") == 2
+
+    # A copy in the user's place comes first, under the name of model and tag.
+    place = folder / "copies"
+    place.mkdir()
+    shutil.copy(path, place / "Mixer.ours.model.safetensors")
+    monkeypatch.setattr(manifest, "entries", lambda: (published_entry(files[0]),))
+    for name in (place, f"{url}/copies"):
+        monkeypatch.setenv(places.ENVIRONMENT, str(name))
+        model = build("mixer_timm_erf", "ours", include_preprocessing=False)
+        check_logits("mixer_timm_erf", model)
+
+
+@once
+def test_size_of_an_entry_bounds_the_download(home, server, monkeypatch):
+    folder, url, _ = server
+    path = write_original("mixer_timm_erf", folder)
+    path.write_bytes(path.read_bytes() + bytes(2**21))
+    entry = published_entry({"url": f"{url}/{path.name}", "size": path.stat().st_size - 2**21})
+    monkeypatch.setattr(manifest, "entries", lambda: (entry,))
+    with pytest.raises(ValueError, match="expected at most"):
+        build("mixer_timm_erf", "ours")
+    assert not files_in(home)
+
+
+@once
+def test_address_with_a_token_is_kept_secret(home, server):
+    folder, url, _ = server
+    path = write_original("ms_mlp_official_lastrow1", folder)
+    with pytest.raises(ValueError, match="holds a MSMLP") as error:
+        build("mixer_timm_erf", f"{url}/{path.name}?token=SECRET")
+    assert "SECRET" not in str(error.value)
+
+
 CHILD = """
 import hashlib, json, os, sys, time
 import keras
@@ -548,6 +780,24 @@ def test_hub(local_hub, home, tmp_path):
     offline = {**place, "HF_HUB_OFFLINE": "1"}
     output, errors = start_child(LOAD, *addresses[1:], **offline).communicate()
     assert output == f"{expected} None\n" * 2, errors
+
+
+@once
+def test_revision_of_a_hub(local_hub, home, tmp_path):
+    digests = {}
+    for revision, classes in (("main", 3), ("v1", 4)):
+        model = k.MixerNano(weights=None, classes=classes)
+        model.save_weights(tmp_path / "model.weights.h5")
+        content = (tmp_path / "model.weights.h5").read_bytes()
+        local_hub.add("lab/nano", "a.weights.h5", content, revision)
+        weights = b"".join(x.tobytes() for x in model.get_weights())
+        digests[revision] = hashlib.sha256(weights).hexdigest()
+    addresses = [f"hf://lab/nano{revision}/a.weights.h5" for revision in ("", "@v1")]
+    output, errors = start_child(LOAD, *addresses).communicate()
+    assert output == f"{digests['main']} None\n{digests['v1']} None\n", errors
+    bad = ["hf://lab/nano@", "hf://lab/nano@/a.h5", "hf://lab/nano@a@b/a.h5", "hf://lab/nano/../x"]
+    output, errors = start_child(LOAD, *bad, "hf://lab/nano/", "hf://l%2F/n").communicate()
+    assert output.count("ValueError `weights` must be of the form") == 6, errors
 
 
 @once

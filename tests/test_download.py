@@ -828,3 +828,146 @@ def test_bad_expectations(tmp_path, wanted):
     (name,) = wanted
     with pytest.raises(ValueError, match=f"`{name}` must be .*Received: `{name}="):
         fetch(["http://127.0.0.1:1/f"], "f.bin", folder=tmp_path, **wanted)
+
+
+# Servers and neighbours that mean harm
+
+
+def test_dripping_server_is_given_up_on(server, tmp_path, monkeypatch):
+    """Each byte comes in time, so no time-out ends it."""
+
+    def drip(handler):
+        handler.start(200, {"Content-Length": "700001", "ETag": '"v1"'})
+        with contextlib.suppress(OSError):
+            while not handler.server.go_on.wait(0.02):
+                handler.wfile.write(b"x")
+
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(DownloadError, match="fewer than 1024 bytes a second"):
+        fetch([server.add("/f", drip)], "f.bin", folder=tmp_path)
+    assert time.monotonic() - begin < 5
+
+
+def test_redirect_of_endless_body(server, tmp_path):
+    there = server.add("/there", serve())
+
+    def endless(handler):
+        handler.start(302, {"Location": there, "Content-Length": str(10**9)})
+        handler.server.go_on.wait(5)
+
+    begin = time.monotonic()
+    path = fetch([server.add("/f", endless)], "f.bin", folder=tmp_path)
+    assert path.read_bytes() == DATA and time.monotonic() - begin < 4
+
+
+def test_redirects_in_a_circle(server, tmp_path):
+    with pytest.raises(DownloadError, match="more than 10 redirects"):
+        fetch([server.add("/f", redirect("/f"))], "f.bin", folder=tmp_path)
+    assert len(server.requests) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_planted_links_lead_nowhere(server, tmp_path, link):
+    victim, folder = tmp_path / "victim", tmp_path / "cache"
+    victim.write_bytes(DATA[:1000])
+    folder.mkdir()
+    url = server.add("/f", serve())
+    write_part(folder, url, b"")
+    (folder / "f.bin.part").unlink()
+    for suffix in (".part", ".sha256.tmp", ".sha256"):
+        link(victim, folder / f"f.bin{suffix}")
+    assert fetch([url], "f.bin", folder=folder).read_bytes() == DATA
+    assert (folder / "f.bin.sha256").read_text() == f"{SHA256}  f.bin\n"
+    (folder / "f.bin").unlink()
+    link(victim, folder / "f.bin.part.json")
+    assert fetch([url], "f.bin", folder=folder).read_bytes() == DATA
+    assert victim.read_bytes() == DATA[:1000]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_planted_lock_makes_no_file(server, tmp_path):
+    (tmp_path / "f.bin.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError) as error:
+        fetch([server.add("/f", serve())], "f.bin", folder=tmp_path)
+    assert error.value.errno == errno.ELOOP
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such rights")
+def test_shared_folder_is_named_once(server, tmp_path, caplog):
+    tmp_path.chmod(0o777)
+    url = server.add("/f", serve())
+    fetch([url], "certain.bin", sha256=SHA256, folder=tmp_path)
+    assert "other users" not in caplog.text
+    for name in ("a.bin", "b.bin"):
+        fetch([url], name, folder=tmp_path)
+    assert caplog.text.count(f"{tmp_path} can be written by other users") == 1
+    umask = os.umask(0o002)
+    try:
+        fetch([url], "c.bin", folder=tmp_path / "made")
+    finally:
+        os.umask(umask)
+    assert caplog.text.count("other users") == 1
+
+
+def test_token_is_kept_secret(server, tmp_path, caplog):
+    caplog.set_level("DEBUG", logger="keras_shiftmlp")
+    url = server.add("/f", serve(cut=300_000), status(404)) + "?token=SECRET"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://user:SECRET@127.0.0.1:{unused.getsockname()[1]}/f?token=SECRET"
+        away = server.add("/away", redirect("ftp://a/f?token=SECRET"))
+        with pytest.raises(DownloadError) as error:
+            fetch([away, closed, url], "f.bin", folder=tmp_path)
+    assert "/f?..." in str(error.value)
+    fetch([server.add("/g", serve()) + "?token=SECRET"], "g.bin", folder=tmp_path)
+    assert "/g?..." in caplog.text
+    with pytest.raises(ValueError, match="in ASCII") as other:
+        fetch(["http:///f?token=SECRET"], "f.bin", folder=tmp_path)
+    texts = [caplog.text, str(error.value), str(other.value)]
+    texts += [path.read_text("latin-1") for path in tmp_path.glob("*.json")]
+    assert len(texts) == 4 and not any("SECRET" in text for text in texts)
+
+
+def test_plain_http_is_named_once(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", server.url(""))
+    for name in ("a", "b"):
+        server.add(f"http://lab.example/{name}", serve())
+        fetch([f"http://lab.example/{name}"], f"{name}.bin", folder=tmp_path)
+    assert caplog.text.count("lab.example is asked over http") == 1
+    monkeypatch.setenv("no_proxy", "*")
+    fetch([server.add("/f", serve())], "f.bin", folder=tmp_path)
+    assert caplog.text.count("over http") == 1
+
+
+def test_who_waits_is_told_for_what(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(cache, "WAIT", 0.05)
+    url = server.add("/f", slowly)
+    threads = [
+        threading.Thread(target=fetch, args=([url], "f.bin"), kwargs={"folder": tmp_path})
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert caplog.text.count("waiting for another process") == 1
+    assert len(server.requests) == 1
+
+
+def test_text(server):
+    url = server.add("/t", status(503), status(200, "ä".encode()))
+    assert web.text_at(url, 2) == "ä"
+    with pytest.raises(ValueError, match="longer than 1 bytes"):
+        web.text_at(url, 1)
+    with pytest.raises(FileNotFoundError):
+        web.text_at(server.url("/none"), 9)
+    for code in (401, 403, 410, 500):
+        with pytest.raises(DownloadError, match=f"HTTP {code}") as error:
+            web.text_at(server.add("/t", status(code)), 9)
+        assert not isinstance(error.value, FileNotFoundError)
+    with pytest.raises(DownloadError, match="is not followed"):
+        web.text_at(server.add("/t", redirect("file:///etc/passwd")), 9)

@@ -166,7 +166,7 @@ def _problems(entry):
         if isinstance(entry.get("file"), str):
             cache.check_filename(entry["file"])
     except ValueError as error:
-        yield str(error)
+        yield f"`file`: {error}"
     names = entry["class_names"]
     if isinstance(names, str):
         try:
