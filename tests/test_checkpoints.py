@@ -719,6 +719,50 @@ def test_killed_while_converting(mirror, home):
 
 
 # ---------------------------------------------------------------------------------------------
+# The script that completes the manifest
+
+
+@once
+def test_hashes_are_filled_in(home, server, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    folder, url, _ = server
+    model = k.MixerNano(weights=None, classes=2)
+    head = model.get_layer("predictions")
+    head.set_weights([np.zeros(head.kernel.shape), np.array([0.0, 1.0])])  # always the second
+    model.save_weights(folder / "a.weights.h5")
+    content = (folder / "a.weights.h5").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    for name, count in (("cat", 1), ("dog", 3)):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for index in range(count):
+            image.new("RGB", (40, 50)).save(tmp_path / "val" / name / f"{index}.png")
+    facts = {"model": "MixerNano", "tag": "cifar10", "classes": 2, "class_names": ["cat", "dog"]}
+    good = {"url": f"{url}/a.weights.h5", "sha256_prefix": digest[:8], "size": len(content) - 9}
+    gone = {"url": f"{url}/gone.npz", "size": 5}
+    forged = {"url": f"{url}/a.weights.h5", "sha256": "0" * 64}
+    entries = [
+        {**facts, "files": [gone, good]},
+        {**facts, "tag": "forged", "files": [forged]},
+        {**facts, "tag": "wide", "classes": 3, "files": [good]},
+        {**facts, "tag": "layout", "source": "timm_mixer", "files": [good]},
+    ]
+    (tmp_path / "manifest.json").write_text(json.dumps(entries))
+    command = [sys.executable, HERE.parent / "weights" / "hashes.py"]
+    options = ["--manifest", tmp_path / "manifest.json", "--imagenet", tmp_path / "val"]
+    run = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    for text in ("gone.npz", "0" * 64, "3 classes were expected, 2 came", "one of these layouts"):
+        assert text in run.stderr.partition("These failed:")[2]
+    done = {"url": good["url"], "sha256": digest, "size": len(content)}
+    first = {**entries[0], "files": [gone, done], "measured": {"top1": 75.0, "images": 4}}
+    assert json.loads((tmp_path / "manifest.json").read_text()) == [first, *entries[1:]]
+
+    (tmp_path / "manifest.json").write_text(json.dumps([{**facts, "files": [done]}]))
+    subprocess.run([*command, *options[:2]], check=True, capture_output=True)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == [{**facts, "files": [done]}]
+
+
+# ---------------------------------------------------------------------------------------------
 # The Hugging Face Hub
 
 
