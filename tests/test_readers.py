@@ -24,7 +24,7 @@ import pytest
 import safetensors.numpy
 from cases import BACKEND, MODEL_CASES
 
-from keras_shiftmlp.checkpoints import manifest
+from keras_shiftmlp.checkpoints import places
 from keras_shiftmlp.checkpoints.containers import keras_h5, readers
 from keras_shiftmlp.checkpoints.h5 import H5File
 
@@ -1032,7 +1032,7 @@ def run_mutants(tmp_path, seeds, structured, read_file=readers.read):
         if content != seeds[seed]:
             for known in ({"sha256": hashes[seed]}, {"sha256_prefix": hashes[seed][:8]}):
                 with pytest.raises(ValueError, match=r"expected (the|a) sha256"):
-                    manifest.in_place(str(tmp_path), "mutant", **known)
+                    places.file(str(tmp_path), "mutant", **known)
         try:
             arrays = read_file(path)
         except ValueError:

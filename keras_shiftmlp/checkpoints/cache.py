@@ -20,7 +20,7 @@ logger = logging.getLogger("keras_shiftmlp")
 WAIT = 5.0  # seconds for the lock before the log says what it waits for
 
 _CHUNK = 1 << 20
-_OWN_SUFFIXES = (".part", ".part.json", ".sha256", ".lock", ".tmp")
+OWN_SUFFIXES = (".part", ".part.json", ".sha256", ".lock", ".tmp")
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 # Header of an answer -> (algorithm, hex digest of the whole file).
@@ -67,20 +67,29 @@ def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = 
     return path
 
 
-def check_filename(filename: str) -> None:
-    """Raises a `ValueError` unless `filename` is a plain file name, without a folder."""
-    good = (
-        isinstance(filename, str)
-        and filename not in ("", ".", "..")
-        and filename.isprintable()
-        and not set(filename) & set('/\\:*?"<>|')
-        and not filename.endswith(_OWN_SUFFIXES)
+def is_filename(x) -> bool:
+    """Whether `x` is a plain file name, without a folder, that the cache can keep."""
+    return (
+        isinstance(x, str)
+        and x not in ("", ".", "..")
+        and x.isprintable()
+        and not set(x) & set('/\\:*?"<>|')
+        and not x.endswith(OWN_SUFFIXES)
     )
-    if not good:
+
+
+def check_filename(filename: str) -> None:
+    """Raises a `ValueError` for what is no file name."""
+    if not is_filename(filename):
         raise ValueError(
             "`filename` must be a plain file name, without a folder, and not end in any of "
-            f"{_OWN_SUFFIXES}. Received: `filename={filename!r}`"
+            f"{OWN_SUFFIXES}. Received: `filename={filename!r}`"
         )
+
+
+def is_hex(x, at_least: int) -> bool:
+    """Whether `x` is `at_least` to 64 hex digits."""
+    return isinstance(x, str) and re.fullmatch(f"[0-9a-fA-F]{{{at_least},64}}", x) is not None
 
 
 @dataclasses.dataclass(frozen=True)

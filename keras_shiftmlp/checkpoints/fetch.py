@@ -21,6 +21,7 @@ from keras_shiftmlp.checkpoints.cache import (
     cache_folder,
     check_filename,
     digest_of,
+    is_hex,
     locked,
     replace_text,
     sha256_of,
@@ -80,8 +81,11 @@ def fetch(
     """
     urls = _check_urls(urls)
     check_filename(filename)
-    _check_hex("sha256", sha256, at_least=64)
-    _check_hex("sha256_prefix", sha256_prefix, at_least=8)
+    for name, value, digits in (("sha256", sha256, 64), ("sha256_prefix", sha256_prefix, 8)):
+        if value is not None and not is_hex(value, digits):
+            raise ValueError(
+                f"`{name}` must be {digits} to 64 hex digits or None. Received: `{name}={value!r}`"
+            )
     if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
         raise ValueError(
             f"`max_bytes` must be a number of bytes or None. Received: `max_bytes={max_bytes!r}`"
@@ -133,16 +137,6 @@ def _check_urls(urls):
                 f"`urls` must be http:// or https:// URLs in ASCII. Received: `urls=[{shown!r}]`"
             )
     return list(urls)
-
-
-def _check_hex(name, value, at_least):
-    if value is None:
-        return
-    if not isinstance(value, str) or not re.fullmatch(f"[0-9a-fA-F]{{{at_least},64}}", value):
-        digits = "64" if at_least == 64 else f"{at_least} to 64"
-        raise ValueError(
-            f"`{name}` must be {digits} hex digits or None. Received: `{name}={value!r}`"
-        )
 
 
 def _download(urls: Sequence[str], target: Target, note: str) -> Path:

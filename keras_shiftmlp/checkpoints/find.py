@@ -153,9 +153,6 @@ def _of_tag(model, family, tag):
     entry = manifest.find_entry(model, tag)
     if entry is None:
         raise WeightsNotAvailableError(_not_available(model, family, tag))
-    names = entry["class_names"]
-    if isinstance(names, str):
-        names = [name for _, name in manifest.class_names(names)]
     if "NC" in entry["license"] or "non-commercial" in entry["license"].lower():
         logger.warning("%s %s is licensed %s.", model, tag, entry["license"])
     return Checkpoint(
@@ -163,7 +160,7 @@ def _of_tag(model, family, tag):
         classes=entry["classes"],
         hyperparameters=entry["hyperparameters"],
         preprocessing=entry["preprocessing"],
-        class_names=None if names is None else tuple(names),
+        class_names=manifest.names_in(entry),
         entry=entry,
     )
 

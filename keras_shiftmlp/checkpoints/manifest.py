@@ -3,7 +3,6 @@
 import functools
 import gzip
 import json
-import re
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +18,6 @@ _OPTIONAL = dict.fromkeys(
     ["params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
      "sha256_prefix", "size"]
 )  # fmt: skip
-_PREPROCESSING = {"mean", "std", "crop_fraction", "interpolation"}
 
 
 @functools.cache
@@ -113,6 +111,14 @@ def class_names(label_set: str) -> tuple[tuple[str, str], ...]:
     return tuple(tuple(line.split(" ", 1)) for line in text.splitlines())
 
 
+def names_in(entry: dict) -> tuple[str, ...] | None:
+    """One name per class of a checkpoint, or `None`."""
+    names = entry["class_names"]
+    if isinstance(names, str):
+        return tuple(name for _, name in class_names(names))
+    return None if names is None else tuple(names)
+
+
 def plain_name(name: str) -> str:
     """A model's name as it is compared: without case and separators."""
     return "".join(character for character in name.lower() if character.isalnum())
@@ -139,60 +145,61 @@ def _checked(found, place):
     return [{**_OPTIONAL, "hyperparameters": {}, **x, "place": place} for x in found]
 
 
+def _is_text(x):
+    return isinstance(x, str) and x != ""
+
+
+def _is_count(x):
+    return type(x) is int and x > 0
+
+
+def _is_preprocessing(x):
+    if not isinstance(x, dict) or not set(x) <= set(_PREPROCESSING):
+        return False
+    return all(
+        isinstance(value, kind) and (kind is not list or _are_three_numbers(value))
+        for value, kind in ((value, _PREPROCESSING[key]) for key, value in x.items())
+    )
+
+
+def _are_three_numbers(x):
+    return len(x) == 3 and all(isinstance(number, int | float) for number in x)
+
+
+def _are_class_names(x):
+    if isinstance(x, str):
+        return resources.files(__package__).joinpath("class_names", f"{x}.txt.gz").is_file()
+    return isinstance(x, list) and all(map(_is_text, x))
+
+
+_PREPROCESSING = {"mean": list, "std": list, "crop_fraction": int | float, "interpolation": str}
+# Key -> (what its value must be, the check of it).
+_RULES = {
+    **dict.fromkeys(["model", "tag", "dataset", "license"], ("a text", _is_text)),
+    **dict.fromkeys(["classes", "image_size", "params", "size"], ("a count", _is_count)),
+    "file": ("a plain file name", cache.is_filename),
+    "sha256": ("64 hex digits", functools.partial(cache.is_hex, at_least=64)),
+    "sha256_prefix": ("8 to 64 hex digits", functools.partial(cache.is_hex, at_least=8)),
+    "hyperparameters": ("an object", lambda x: isinstance(x, dict)),
+    "source": ("a known layout", lambda x: x in [source.name for source in sources.sources()]),
+    "class_names": ("a list of texts or the name of a known set", _are_class_names),
+    "preprocessing": (f"an object of {', '.join(_PREPROCESSING)}", _is_preprocessing),
+}
+
+
 def _problems(entry):
-    """What is wrong with an entry, in words."""
+    """What is wrong with an entry of a place, in words."""
     if not isinstance(entry, dict):
         yield "it must be an object"
         return
     entry = {**_OPTIONAL, "hyperparameters": {}, **entry}
-    for key in ("model", "tag", "dataset", "license", "file"):
-        if not isinstance(entry.get(key), str) or not entry[key]:
-            yield f"`{key}` must be a text"
-    for key in ("classes", "image_size"):
-        if type(entry.get(key)) is not int or entry[key] < 1:
-            yield f"`{key}` must be a whole number above 0"
-    for key in ("params", "size"):
-        if entry[key] is not None and (type(entry[key]) is not int or entry[key] < 0):
-            yield f"`{key}` must be a whole number or null"
-    for key, digits in (("sha256", "64"), ("sha256_prefix", "8,64")):
-        pattern = f"[0-9a-fA-F]{{{digits}}}"
-        if entry[key] is not None and not re.fullmatch(pattern, str(entry[key])):
-            yield f"`{key}` must be {digits.replace(',', ' to ')} hex digits or null"
-    if not isinstance(entry["hyperparameters"], dict):
-        yield "`hyperparameters` must be an object"
-    if entry["source"] not in (None, *(source.name for source in sources.sources())):
-        yield "`source` must be a layout that the package knows, or null"
-    try:
-        if isinstance(entry.get("file"), str):
-            cache.check_filename(entry["file"])
-    except ValueError as error:
-        yield f"`file`: {error}"
+    for key, (kind, fits) in _RULES.items():
+        value = entry.get(key)
+        if not fits(value) and not (value is None and key in _OPTIONAL):
+            yield f"`{key}` must be {kind}{' or null' if key in _OPTIONAL else ''}"
     names = entry["class_names"]
-    if isinstance(names, str):
-        try:
-            names = [name for _, name in class_names(names)]
-        except (OSError, ValueError):
-            names = [None]
-    if names is not None and not (
-        isinstance(names, list)
-        and all(isinstance(name, str) for name in names)
-        and len(names) == entry.get("classes")
-    ):
-        yield "`class_names` must be one text per class, the name of a known set, or null"
-    facts = entry["preprocessing"]
-    if facts is not None and not (isinstance(facts, dict) and _is_preprocessing(facts)):
-        yield f"`preprocessing` must be an object with {sorted(_PREPROCESSING)}, or null"
-
-
-def _is_preprocessing(facts):
-    triples = [facts.get("mean", [0, 0, 0]), facts.get("std", [1, 1, 1])]
-    return (
-        set(facts) <= _PREPROCESSING
-        and all(isinstance(x, list) and len(x) == 3 for x in triples)
-        and all(isinstance(x, int | float) for triple in triples for x in triple)
-        and isinstance(facts.get("crop_fraction", 1.0), int | float)
-        and isinstance(facts.get("interpolation", ""), str)
-    )
+    if _are_class_names(names) and len(names_in(entry)) != entry.get("classes"):
+        yield f"`class_names` has {len(names_in(entry))} names for {entry.get('classes')} classes"
 
 
 def _row(entry):
