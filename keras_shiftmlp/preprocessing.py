@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_shiftmlp.checkpoints.manifest import class_names as class_names_of
-from keras_shiftmlp.checkpoints.manifest import weights_info
+from keras_shiftmlp.checkpoints.manifest import published_info
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
 from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel
@@ -130,7 +130,7 @@ def _preprocessing(model_or_tag):
     facts = {"image_size": constructor.image_size}
     preset = constructor.preprocessing
     if tag:
-        entry = weights_info(name, tag)
+        entry = published_info(name, tag)
         preset, facts["image_size"] = entry["preprocessing"], entry["image_size"]
     return ImagePreprocessing(**(PRESETS[preset] if isinstance(preset, str) else preset), **facts)
 
