@@ -19,8 +19,6 @@ from keras_shiftmlp.checkpoints import containers, manifest, sources
 from keras_shiftmlp.checkpoints.cache import sha256_of
 from keras_shiftmlp.checkpoints.find import published_file
 
-MANIFEST = Path(manifest.__file__).with_name("manifest.json")
-
 
 def load(entry: dict, source: dict):
     """The path of one file of an entry, and the model with its weights."""
@@ -60,25 +58,30 @@ def measure(model, entry: dict, folder: Path) -> dict | None:
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
 )
-parser.add_argument("--manifest", type=Path, default=MANIFEST, help="the file to complete")
+parser.add_argument(
+    "--manifest", type=Path, nargs="+", default=sorted(manifest.PUBLISHED.glob("*.json")),
+    help="the files to complete",
+)  # fmt: skip
 parser.add_argument("--imagenet", type=Path, help="folder of validation images, to measure top-1")
 args = parser.parse_args()
 
-entries, failures = json.loads(args.manifest.read_text("utf-8")), []
-for entry in entries:
-    for source in entry["files"]:
-        try:
-            path, model = load(entry, source)
-        except (OSError, ValueError, ImportError) as error:
-            failures.append(f"{entry['model']} {entry['tag']}, {source['url']}: {error}")
-            continue
-        source |= {"sha256": sha256_of(path), "size": path.stat().st_size}
-        source.pop("sha256_prefix", None)
-        print(f"{entry['model']} {entry['tag']}: {source['url']} {source['sha256']}")
-        if args.imagenet and "measured" not in entry:
-            measured = measure(model, entry, args.imagenet)
-            entry |= {} if measured is None else {"measured": measured}
-    # After each entry, so that nothing is lost if the run is broken off.
-    args.manifest.write_text(json.dumps(entries, indent=2) + "\n", "utf-8")
+failures = []
+for file in args.manifest:
+    entries = json.loads(file.read_text("utf-8"))
+    for entry in entries:
+        for source in entry["files"]:
+            try:
+                path, model = load(entry, source)
+            except (OSError, ValueError, ImportError) as error:
+                failures.append(f"{entry['model']} {entry['tag']}, {source['url']}: {error}")
+                continue
+            source |= {"sha256": sha256_of(path), "size": path.stat().st_size}
+            source.pop("sha256_prefix", None)
+            print(f"{entry['model']} {entry['tag']}: {source['url']} {source['sha256']}")
+            if args.imagenet and "measured" not in entry:
+                measured = measure(model, entry, args.imagenet)
+                entry |= {} if measured is None else {"measured": measured}
+        # After each entry, so that an interrupted run keeps its results.
+        file.write_text(json.dumps(entries, indent=2) + "\n", "utf-8")
 if failures:
     raise SystemExit("\n".join(["These failed:", *failures]))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from keras_shiftmlp.checkpoints import cache, places, sources, web
 
+# The authors' checkpoints, one file per family.
+PUBLISHED = Path(__file__).parent / "published"
 # The checkpoints that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
 COLUMNS = (
@@ -23,7 +25,8 @@ _OPTIONAL = dict.fromkeys(
 @functools.cache
 def entries() -> tuple[dict, ...]:
     """The checkpoints that the package knows: the authors', then those that come with it."""
-    published = json.loads(Path(__file__).with_name("manifest.json").read_text("utf-8"))
+    files = sorted(PUBLISHED.glob("*.json"))
+    published = [entry for file in files for entry in json.loads(file.read_text("utf-8"))]
     known = {source.name: source.hyperparameters for source in sources.sources()}
     return (
         *({**_OPTIONAL, "hyperparameters": known[x["source"]], **x} for x in published),
