@@ -12,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import filelock
 
@@ -193,11 +194,13 @@ class Target:
         return sha256
 
 
-def digest_of(text):
+def digest_of(text: str) -> str:
+    """The SHA-256 of a text, in hexadecimal."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def hashes_of(path, algorithms):
+def hashes_of(path: Path, algorithms: set[str]) -> dict[str, str]:
+    """The digests of a file by algorithm, in hexadecimal."""
     hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
@@ -206,7 +209,7 @@ def hashes_of(path, algorithms):
     return {name: each.hexdigest() for name, each in hashes.items()}
 
 
-def replace_text(path, text):
+def replace_text(path: Path, text: str) -> None:
     """Writes a whole file at once, through a new file of a name that nobody can foresee."""
     descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
     try:
@@ -220,7 +223,7 @@ def replace_text(path, text):
         raise
 
 
-def to_disk(file):
+def to_disk(file: IO) -> None:
     """After a power cut a file name must not be there without its content."""
     file.flush()
     os.fsync(file.fileno())

@@ -11,11 +11,13 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
 
 import requests
 import urllib3
 
 logger = logging.getLogger("keras_shiftmlp")
+Result = TypeVar("Result")
 
 TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
 SLOWEST = 1024  # bytes a second, on average over `TIMEOUT` seconds
@@ -56,7 +58,8 @@ def redacted(url: str) -> str:
     return f"{address}?..." if query else address
 
 
-def is_url(url):
+def is_url(url) -> bool:
+    """Whether `url` is an `http(s)://` URL in ASCII."""
     try:
         parts = urllib.parse.urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -92,7 +95,7 @@ def text_at(url: str, max_bytes: int) -> str:
     return text
 
 
-def retried(action):
+def retried(action: Callable[[], Result]) -> tuple[Result | None, list[Failure]]:
     """`(result, failures)` of an action that is tried several times; the result may be `None`."""
     failures, pause = [], 0.0
     for attempt in range(TRIES):
@@ -108,7 +111,8 @@ def retried(action):
     return None, failures
 
 
-def in_words(failures):
+def in_words(failures: list[Failure]) -> str:
+    """The reasons, each once."""
     return "; then ".join(dict.fromkeys(map(str, failures)))
 
 
@@ -202,7 +206,7 @@ def _retry_after(response):
     return min(max(wait, 0.0), RETRY_AFTER_CAP)
 
 
-def chunks_of(response):
+def chunks_of(response: requests.Response) -> Iterator[bytes]:
     """The body, piece by piece as it comes, from a server that is fast enough."""
     begin, got = time.monotonic(), 0
     while True:
@@ -219,7 +223,7 @@ def chunks_of(response):
             begin, got = time.monotonic(), 0
 
 
-def without_pages(response):
+def without_pages(response: requests.Response) -> Iterator[bytes]:
     """The body of a response, unless it is a web page by its type or its beginning."""
     chunks = chunks_of(response)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
