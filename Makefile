@@ -3,7 +3,7 @@ PYTHON ?= python3
 BACKENDS ?= tensorflow jax torch numpy openvino
 DEMO_ARGS ?=
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint generate clean
 
 demo: .venv-demo/done
 	KERAS_BACKEND=tensorflow .venv-demo/bin/python examples/quickstart.py $(DEMO_ARGS)
@@ -14,6 +14,11 @@ test: .venv-test/done lint
 lint: .venv-test/done
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
+	.venv-test/bin/python tools/stubs.py --check
+	.venv-test/bin/python tools/check_types.py
+
+generate: .venv-test/done
+	.venv-test/bin/python tools/stubs.py
 
 # Installed with their dependencies except `tensorflow`, which would overwrite tensorflow-cpu.
 NO_DEPS = tensorflow-hub tf-keras keras-cv keras-hub tensorflow-text kagglehub kagglesdk regex \

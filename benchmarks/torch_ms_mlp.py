@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-MIX_SIZES = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7))
+KERNEL_SIZES = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7))
 SHIFTS = (-2, -1, 0, 1, 2)
 
 
@@ -80,14 +80,14 @@ class MSMLP(nn.Module):
         dims=(96, 192, 384, 768),
         depths=(3, 3, 9, 3),
         patch_size=4,
-        mix_sizes=MIX_SIZES,
+        kernel_sizes=KERNEL_SIZES,
         shifts=SHIFTS,
         mlp_ratio=4,
         classes=1000,
     ):
         super().__init__()
         self.patch_embed = PatchEmbed(3, dims[0], patch_size)
-        stages = itertools.zip_longest(dims, depths, mix_sizes, dims[1:])
+        stages = itertools.zip_longest(dims, depths, kernel_sizes, dims[1:])
         self.layers = nn.Sequential(
             *(
                 Stage(dim, depth, sizes, shifts, mlp_ratio, next_dim)

@@ -2,7 +2,7 @@
 
     python examples/train_imagenet.py S2MLPv2Small --data imagenet --dtype mixed_bfloat16
     python examples/train_imagenet.py MSMLPTiny --data tfds:imagenet2012
-    python examples/train_imagenet.py --smoke        # two minutes, generated pictures
+    python examples/train_imagenet.py --smoke        # four steps on random pictures
 
 `--data` is a folder with train/ and val/, each with one subfolder per class. Repeat the command
 after an interruption to resume. `--distribute` uses several devices or machines;
@@ -23,12 +23,6 @@ import numpy as np
 import keras_shiftmlp
 from keras_shiftmlp import training
 
-RECIPES = {
-    "Mixer": "mixer_imagenet",
-    "S2MLPv2": "s2_mlp_v2_imagenet",
-    "S2MLP": "s2_mlp_imagenet",
-    "MSMLP": "ms_mlp_imagenet_paper",
-}
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("model", nargs="?", default="S2MLPv2Small", help="constructor")
 parser.add_argument("--data", help="folder with train/ and val/, or tfds:imagenet2012")
@@ -49,7 +43,7 @@ parser.add_argument("--process-id", type=int, default=0, help="JAX: index of thi
 parser.add_argument("--out", type=Path, default=Path("outputs/train_imagenet"))
 parser.add_argument("--publish", type=Path, metavar="FOLDER", help="folder of checkpoints")
 parser.add_argument("--license", help="of the weights, for --publish")
-parser.add_argument("--smoke", action="store_true", help="a short run of a Nano model")
+parser.add_argument("--smoke", action="store_true", help="two short epochs of a Nano model")
 args = parser.parse_args()
 if args.publish and not args.license:
     parser.error("--publish needs the --license of the weights, such as Apache-2.0")
@@ -64,15 +58,15 @@ first = options.get("shard", (0, 1))[0] == 0
 # ---------------------------------------------------------------------------------------------
 # Data: the training images, and the 50,000 that are evaluated after each epoch.
 
-recipe_name = args.recipe or next(r for name, r in RECIPES.items() if args.model.startswith(name))
+recipe_name = args.recipe or training.imagenet_recipe(args.model)
 recipe = training.recipe(recipe_name)
 if args.smoke:
     from PIL import Image
 
-    # One colour per class plus noise, in JPEG; each process generates its own.
+    # One brightness per class plus noise, in JPEG; each process generates its own.
     args.data = f"{args.out}/pictures_{options.get('shard', (0, 1))[0]}"
     rng = np.random.default_rng(0)
-    for split, count in (("train", 24), ("val", 8)):
+    for split, count in (("train", 8), ("val", 2)):
         for label in range(4):
             folder = Path(args.data, split, f"class_{label}")
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +74,7 @@ if args.smoke:
                 noise = rng.normal(64 * (label + 0.5), 40, (40, 48, 3)).clip(0, 255)
                 Image.fromarray(noise.astype("uint8")).save(folder / f"{i}.jpg")
     args.model = "S2MLPv2Nano" if args.model == "S2MLPv2Small" else args.model
-    recipe.update(epochs=2, batch_size=16, warmup_steps=2, ema_momentum=0.9)
+    recipe.update(epochs=2, batch_size=16, warmup_steps=2)
 elif not args.data:
     parser.error("--data is needed, or --smoke")
 if args.data.startswith("tfds:"):

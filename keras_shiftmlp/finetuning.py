@@ -1,55 +1,20 @@
-"""What a model becomes: a feature extractor, one with low-rank updates, one of less memory."""
+"""LoRA fine-tuning and activation recomputation for built models."""
 
 import re
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
-
-def feature_extractor(model: keras.Model, layers: Sequence[str] | None = None) -> keras.Model:
-    """A model that gives several feature maps at once, sharing the weights of `model`.
-
-    Args:
-        model: An `ImageModel`, with or without its top.
-        layers: Names of layers whose outputs to give. `None` means all pyramid levels, `"P2"`
-            of stride 4, `"P3"` of stride 8 and so on.
-
-    Returns:
-        A model from the pixels to a dictionary of tensors by layer name, finest first.
-
-    Raises:
-        ValueError: For an unknown layer, or no `layers` where no stride is a power of two.
-
-    Example:
-
-    >>> from keras_shiftmlp import S2MLPv2
-    >>> model = S2MLPv2((4, 2), dims=(16, 24), depths=(1, 1), input_shape=(None, None, 3))
-    >>> maps = feature_extractor(model)(keras.ops.zeros((1, 64, 96, 3)))
-    >>> {level: tuple(x.shape) for level, x in maps.items()}
-    {'P2': (1, 16, 24, 16), 'P3': (1, 8, 12, 24)}
-    """
-    named = {layer.name: layer for layer in model.layers}
-    unknown = [name for name in layers or [] if name not in named]
-    chosen = list(getattr(model, "pyramid_level_inputs", {}) if layers is None else layers)
-    if unknown or not chosen:
-        adds = [name for name in named if name.endswith("_add")]
-        raise ValueError(
-            "`layers` must name layers of the model, such as its last block, "
-            f"{adds[-1] if adds else None!r}; without them the model must have strides that are "
-            f"powers of two. Received: `{layers=}` for a model with the levels {chosen} and the "
-            f"strides {getattr(model, 'strides', None)}, not found: {unknown}"
-        )
-    return keras.Model(model.input, {name: named[name].output for name in chosen})
+from keras_shiftmlp.layers import names
 
 
-def enable_lora(model: keras.Model, rank: int, layers: str = "block") -> list[str]:
-    """Freezes the model but for its head and a low-rank update of its dense layers.
+def enable_lora(model: keras.Model, rank: int, layers: str = names.BLOCK) -> list[str]:
+    """Freezes all weights except the head and a low-rank update of the dense layers.
 
-    Each kernel `W` of a chosen layer becomes `W + A B` with `A` of `rank` columns. Only `A`, `B`,
-    the biases of these layers and the classifier are trained from then on. Compile the model
-    afterwards. `merge_lora` makes a plain model of it again.
+    Each kernel `W` of a chosen layer becomes `W + A B`, where `A` has `rank` columns. Then `A`,
+    `B`, the biases of these layers and the classifier are trainable. Compile the model afterwards.
+    `merge_lora` adds the updates to the kernels.
 
     Args:
         model: A built model.
@@ -60,7 +25,7 @@ def enable_lora(model: keras.Model, rank: int, layers: str = "block") -> list[st
         The names of the layers that were changed.
 
     Raises:
-        ValueError: Where no layer matches, for a rank below 1, or a model that has updates.
+        ValueError: If no layer matches, for a rank below 1, or if the model has updates already.
 
     Reference: [LoRA](https://arxiv.org/abs/2106.09685).
 
@@ -71,30 +36,35 @@ def enable_lora(model: keras.Model, rank: int, layers: str = "block") -> list[st
     >>> enable_lora(model, 2)
     ['block_0_token_fc1', 'block_0_token_fc2', 'block_0_channel_fc1', 'block_0_channel_fc2']
     """
-    dense = [x for x in model.layers if hasattr(x, "enable_lora") and x.name != "predictions"]
+    dense = [x for x in model.layers if hasattr(x, "enable_lora") and x.name != names.HEAD]
     chosen = [layer for layer in dense if re.search(layers, layer.name)]
-    if rank < 1 or not chosen or any(layer.lora_rank for layer in dense):
+    if rank < 1:
+        raise ValueError(f"`rank` must be at least 1. Received: `rank={rank}`")
+    if not chosen:
         raise ValueError(
-            "`rank` must be at least 1, `layers` must match the name of a dense layer, such as "
-            f"{dense[0].name if dense else None!r}, and the model must not have low-rank updates "
-            f"yet. Received: `{rank=}`, `{layers=}`"
+            "`layers` must match the name of a dense layer, such as "
+            f"{[layer.name for layer in dense[:1]]}. Received: `layers={layers!r}`"
+        )
+    if any(layer.lora_rank for layer in dense):
+        raise ValueError(
+            f"The model has low-rank updates already. Received: `rank={rank}`, `{layers=}`"
         )
     for layer in model.layers:
-        layer.trainable = layer in chosen or layer.name == "predictions"
+        layer.trainable = layer in chosen or layer.name == names.HEAD
     for layer in chosen:
         layer.enable_lora(rank)
     return [layer.name for layer in chosen]
 
 
 def merge_lora(model: keras.Model) -> keras.Model:
-    """A plain model with the same outputs, each kernel `W + A B` written out.
+    """A model without low-rank updates and with the same outputs: its kernels are `W + A B`.
 
     Args:
-        model: A model after `enable_lora`; it is left as it is.
+        model: A model after `enable_lora`; it does not change.
 
     Returns:
-        A new model of the same class, not compiled, all of it trainable, whose `.weights.h5` fits
-        one that never had low-rank updates.
+        A new model of the same class. It is not compiled, all weights are trainable, and its
+        `.weights.h5` fits a model that never had low-rank updates.
 
     Example:
 
@@ -106,7 +76,7 @@ def merge_lora(model: keras.Model) -> keras.Model:
     """
     plain = type(model).from_config(_plain(model.get_config()))
     with tempfile.TemporaryDirectory() as folder:
-        # Keras writes merged kernels, also those of the parts of a layer.
+        # Keras writes merged kernels, those of sublayers too.
         path = Path(folder) / "merged.weights.h5"
         model.save_weights(path)
         plain.load_weights(path)
@@ -114,22 +84,22 @@ def merge_lora(model: keras.Model) -> keras.Model:
 
 
 def rematerialize(model: keras.Model) -> keras.Model:
-    """A copy of the model that trains in less memory and more time.
+    """A copy of the model that needs less memory and more time to train.
 
-    Its layers keep their inputs alone for the gradient and compute again what lies between. Ask
-    for the copy before `compile`. A `.keras` file of it comes back as a plain model. On JAX and a
-    CPU, XLA undoes most of it without `XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander`.
+    Its layers store only their inputs for the gradient and recompute the rest. Make the copy before
+    `compile`. A `.keras` file of it loads as a model that does not recompute. On JAX and a CPU, XLA
+    undoes most of it unless `XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander` is set.
 
     Args:
-        model: A built model; it is left as it is.
+        model: A built model; it does not change.
 
     Returns:
         A new model of the same class with the same weights, not compiled.
 
     Raises:
         RuntimeError: On TensorFlow, where `keras.RematScope` fails in Keras 3.15: its wrapper of
-            `tf.recompute_grad` takes no keyword arguments. Also on NumPy and OpenVINO, which
-            don't train.
+            `tf.recompute_grad` takes no keyword arguments. On NumPy and OpenVINO, which don't
+            train.
 
     Example:
 
@@ -144,10 +114,10 @@ def rematerialize(model: keras.Model) -> keras.Model:
             "and the other backends don't train. "
             f"Received: `keras.backend.backend()={keras.backend.backend()!r}`"
         )
-    # Not the model itself, all of whose activations would come back at once; and no dropout, which
-    # would draw anew.
-    names = [layer.name for layer in model.layers if layer.weights]
-    with keras.RematScope("list_of_layers", layer_names=names):
+    # Not the model itself: all activations would be recomputed at once. Not dropout: it would draw
+    # another mask.
+    layers = [layer.name for layer in model.layers if layer.weights]
+    with keras.RematScope("list_of_layers", layer_names=layers):
         copy = type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())
     return copy

@@ -7,6 +7,7 @@ is the only thing that imports KerasHub, and what a process must import before `
 
 import keras
 
+from keras_shiftmlp.layers import names
 from keras_shiftmlp.models import ImageModel
 
 try:
@@ -39,7 +40,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
     Example:
 
     >>> from keras_shiftmlp import S2MLPv2
-    >>> model = S2MLPv2((4, 2), dims=(16, 24), depths=(1, 1), include_top=False)
+    >>> model = S2MLPv2(patch_sizes=(4, 2), dims=(16, 24), depths=(1, 1), include_top=False)
     >>> {level: x.shape for level, x in Backbone(model).pyramid_outputs.items()}
     {'P2': (None, None, None, 16), 'P3': (None, None, None, 24)}
     """
@@ -87,7 +88,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
     def default_lora_layer_names(self) -> list[str]:
         """The dense layers of the blocks, which `enable_lora` updates."""
         dense = [layer.name for layer in self.layers if hasattr(layer, "enable_lora")]
-        return [name for name in dense if "block" in name]
+        return [name for name in dense if names.BLOCK in name]
 
     def get_config(self):
         model = keras.saving.serialize_keras_object(self.image_model())
@@ -109,7 +110,7 @@ class ImageClassifier(keras_hub.models.ImageClassifier):
     Example:
 
     >>> from keras_shiftmlp import S2MLPv2
-    >>> model = S2MLPv2((4, 2), dims=(16, 24), depths=(1, 1), include_top=False)
+    >>> model = S2MLPv2(patch_sizes=(4, 2), dims=(16, 24), depths=(1, 1), include_top=False)
     >>> ImageClassifier(Backbone(model), num_classes=5).output_shape
     (None, 5)
     """

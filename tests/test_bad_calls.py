@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_shiftmlp as k
+from keras_shiftmlp import checkpoints
 
 TINY = dict(patch_sizes=(4, 2), dims=(8, 8), depths=(1, 1))
 
@@ -31,7 +32,7 @@ def nothing_is_built(monkeypatch):
         (dict(input_shape=(32, 32)), r"`input_shape=\(32, 32\)`"),
         (dict(input_shape=(32, 32, None)), "known channels"),
         (dict(input_shape=(0, 32, 3)), "at least 1"),
-        (dict(input_shape=(32, 32, 5)), "`include_preprocessing=False`"),
+        (dict(input_shape=(32, 32, 5), preprocessing="zero_to_one"), "not RGB"),
         (dict(drop_path_rate=-0.1), "`drop_path_rate=-0.1`"),
         (dict(drop_path_rate=1.0), "`drop_path_rate=1.0`"),
         (dict(dropout_rate=-1), "`dropout_rate=-1`"),
@@ -39,13 +40,13 @@ def nothing_is_built(monkeypatch):
         (dict(weights="no/such.weights.h5"), "does not exist"),
         (dict(weights=7), "`weights=7`"),
         (dict(input_tensor=np.zeros((1, 32, 32, 3))), "Keras tensor"),
-        (dict(dims=(3, 8)), "4 groups"),
+        (dict(dims=(3, 8)), "at least 4"),
         (dict(dims=(8,)), "One entry per stage"),
         (dict(dims=(8, 8.5)), "`dims="),
         (dict(depths=(1, 0)), "`depths="),
         (dict(mlp_ratio=0), "`mlp_ratio=0`"),
         (dict(split_attention_ratio=-1), "`split_attention_ratio=-1`"),
-        (dict(split_attention_pooling="max"), "`pooling='max'`"),
+        (dict(split_attention_pooling="max"), "`split_attention_pooling='max'`"),
     ],
 )
 def test_s2_mlp_v2(kwargs, message):
@@ -58,9 +59,9 @@ def test_s2_mlp_v2(kwargs, message):
     [
         (lambda: k.Mixer(input_shape=(None, 32, 3)), "one row per patch"),
         (lambda: k.Mixer(gelu="relu"), "`gelu='relu'`"),
-        (lambda: k.S2MLP(dim=3), "4 groups"),
-        (lambda: k.S2MLP(dim=7, shift="b"), "8 groups"),
-        (lambda: k.S2MLP(shift="k"), "`setting='k'`"),
+        (lambda: k.S2MLP(dim=3), "`dim` must be .* at least 4"),
+        (lambda: k.S2MLP(dim=7, setting="b"), "at least 8"),
+        (lambda: k.S2MLP(setting="k"), "`setting='k'`"),
         (lambda: k.S2MLP(norm="batch"), "`norm='batch'`"),
         (lambda: k.S2MLP(norm_position="mid"), "`norm_position='mid'`"),
         (lambda: k.MSMLP(dims=(6, 12, 24, 48)), "can't be cut"),
@@ -78,6 +79,36 @@ def test_families(call, message):
 def test_unknown_argument_names_the_constructor():
     with pytest.raises(TypeError, match=r"S2MLPv2Small\(\) .*'clases'"):
         k.S2MLPv2Small(clases=3)
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: k.S2MLPv2(dims=(0, 8), weights="https://localhost/x.npz"), "`dims="),
+        (lambda: k.MixerB16(weights="imagenet", depth=3), "belong to `depth=12`.*`depth=3`"),
+        (lambda: k.MixerB16(weights="imagenet", gelu="erf"), "belong to `gelu='tanh'`"),
+        (lambda: k.MixerB16(weights="imagenet", final_norm=False), "belong to `final_norm=True`"),
+        (lambda: k.MixerB16(input_shape=(224, 224, 4)), "three channels"),
+        (lambda: k.MixerB16(classifier_activation="relu"), "'softmax' or None"),
+    ],
+)
+def test_checks_come_before_any_download(call, message, monkeypatch):
+    def fetch(*args, **kwargs):
+        raise AssertionError("a download began before the arguments were checked")
+
+    monkeypatch.setattr(checkpoints.fetch, "fetch", fetch)
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_a_named_size_takes_overrides(monkeypatch):
+    monkeypatch.undo()
+    model = k.S2MLPv2Nano(weights=None, depths=(1, 1), final_norm=False, classes=3)
+    layers = {layer.name for layer in model.layers}
+    assert "norm" not in layers and "stage_1_block_0_spatial" in layers
+    assert "stage_1_block_1_spatial" not in layers
+    # The rest is the size's own.
+    assert model.get_layer("stage_0_block_0_spatial").pooling == "mean"
 
 
 def test_channels_first_is_refused():

@@ -9,8 +9,7 @@ from cases import BACKEND
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
-from keras_shiftmlp.benchmark import bench
-from keras_shiftmlp.layers import MixShift
+from keras_shiftmlp.models.macs import depthwise_macs, matrix_products
 
 # Upper bounds for XLA on a CPU, forward and with all gradients: operations and bytes of memory, as
 # multiples of those of the matrix products. XLA counts each tap of a depthwise convolution as a
@@ -41,9 +40,8 @@ def work_of(products):
 @pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 def test_products_are_those_that_are_counted(case):
     model = case.build()
-    operations, _ = work_of(bench.matmuls(model, 3))
-    mixing = [layer for layer in model.layers if isinstance(layer, MixShift)]
-    rest = sum(layer.count_macs(layer.output.shape) for layer in mixing)
+    operations, _ = work_of(matrix_products(model, 3))
+    rest = sum(map(depthwise_macs, model.layers))
     assert operations == 3 * 2 * (keras_shiftmlp.count_macs(model) - rest)
 
 
@@ -64,7 +62,7 @@ def test_compiled_work_stays_what_it_is(name):
         return jax.grad(loss)(weights)
 
     weights = [v.value for v in model.trainable_variables]
-    operations, memory = work_of(bench.matmuls(model, 2))
+    operations, memory = work_of(matrix_products(model, 2))
     for function, factor, limits in zip((forward, backward), (1, 3), WORK[name]):
         counted = jax.jit(function).lower(weights).compile().cost_analysis()
         assert 1 <= counted["flops"] / operations / factor <= limits[0]
@@ -98,7 +96,7 @@ def test_few_new_maps(name):
         model(images)
     products = sum(
         4 * math.prod(left[:-1]) * right[-1] * math.prod(right[:-2]) * count
-        for (left, right), count in bench.matmuls(model, 2).items()
+        for (left, right), count in matrix_products(model, 2).items()
     )
     assert 1 <= written / products <= NEW_MAPS[name]
 

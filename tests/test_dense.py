@@ -38,7 +38,7 @@ def hub():
 def model():
     """A tiny MS-MLP without a head, with the strides of the published sizes."""
     return keras_shiftmlp.MSMLP(
-        dims=(5, 6, 7, 8), depths=(1, 1, 1, 1), mix_sizes=((1, 3),) * 4, shifts=(-1, 1),
+        dims=(5, 6, 7, 8), depths=(1, 1, 1, 1), kernel_sizes=((1, 3),) * 4, shifts=(-1, 1),
         include_top=False, input_shape=(None, None, 3), name="tiny",
     )  # fmt: skip
 
@@ -227,7 +227,9 @@ def test_cv_detector(model):
     import keras_cv
 
     with pytest.raises(KeyError, match="P3"):
-        other = keras_shiftmlp.S2MLPv2((7, 2), dims=(8, 8), depths=(1, 1), include_top=False)
+        other = keras_shiftmlp.S2MLPv2(
+            patch_sizes=(7, 2), dims=(8, 8), depths=(1, 1), include_top=False
+        )
         keras_cv.models.RetinaNet(other, 2, "xyxy")
     detector = keras_cv.models.RetinaNet(model, 2, "xyxy")
     detector.compile(optimizer="adam", box_loss="smoothl1", classification_loss="focal")

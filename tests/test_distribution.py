@@ -27,8 +27,8 @@ def build():
         patch_size=4,
         dim=8,
         depth=1,
-        token_dim=16,
-        channel_dim=32,
+        tokens_mlp_dim=16,
+        channels_mlp_dim=32,
         input_shape=(16, 16, 3),
         classes=4,
     )
@@ -75,7 +75,7 @@ def work(out, kind="none", dies=False, devices=1, **start):
             images,
             validation,
             out=out,
-            epochs=2,
+            epochs=3,  # more than ten updates, so that the average is one
             batch_size=16,
             learning_rate=1e-2,
             clip_norm=0.05,

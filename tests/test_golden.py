@@ -3,10 +3,10 @@
 import runpy
 from pathlib import Path
 
-import golden
 import numpy as np
 import pytest
 from cases import BACKEND, HERE, run
+from families import GOLDEN
 
 import keras_shiftmlp
 from keras_shiftmlp.checkpoints.port import port
@@ -23,59 +23,65 @@ def load(case):
     pytest.skip(f"{case}.npz is not here")
 
 
+def weights_of(arrays):
+    return {
+        key.removeprefix("weights/"): value
+        for key, value in arrays.items()
+        if key.startswith("weights/")
+    }
+
+
 def build(case, arrays, **kwargs):
-    name, hyperparameters, table = golden.CASES[case]
+    case = GOLDEN[case]
     model = keras_shiftmlp.get_model(
-        name,
-        **hyperparameters,
+        case.constructor,
+        **case.hyperparameters,
         input_shape=arrays["input"].shape[1:],
         include_preprocessing=False,
         **kwargs,
     )
-    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
-    if not kwargs.get("include_top", True):
-        weights = {key: value for key, value in weights.items() if "head/" not in key}
-        weights = {key: value for key, value in weights.items() if "head." not in key}
-        if kwargs.get("pooling") is None and name == "MSMLP":
-            weights = {k: v for k, v in weights.items() if k not in ("norm.weight", "norm.bias")}
-    port(weights, table, model.layers)
+    # Without the top, the file still holds the head.
+    port(weights_of(arrays), case.table, model.layers)
     return model
 
 
-def check(model, arrays, name):
+def check(model, arrays, name, tolerance):
     actual, expected = run(model, arrays["input"]), arrays[name]
-    tolerance = 1e-5 * max(1, np.abs(expected).max())
+    tolerance *= max(1, np.abs(expected).max())
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).max() <= tolerance
 
 
-@pytest.mark.parametrize("case", golden.CASES)
+@pytest.mark.parametrize("case", GOLDEN)
 def test_logits(case):
     arrays = load(case)
     classes = arrays["logits_f64"].shape[-1]
     model = build(case, arrays, classes=classes, classifier_activation=None)
-    check(model, arrays, "logits_f64")
+    check(model, arrays, "logits_f64", GOLDEN[case].tolerance)
 
 
-@pytest.mark.parametrize("case", golden.CASES)
+@pytest.mark.parametrize("case", GOLDEN)
 def test_features_and_pooled(case):
     arrays = load(case)
-    check(build(case, arrays, include_top=False), arrays, "features")
-    check(build(case, arrays, include_top=False, pooling="avg"), arrays, "pooled")
+    tolerance = GOLDEN[case].tolerance
+    check(build(case, arrays, include_top=False), arrays, "features", tolerance)
+    check(build(case, arrays, include_top=False, pooling="avg"), arrays, "pooled", tolerance)
 
 
 def test_a_port_leaves_nothing_over():
     arrays = load("mixer_timm_erf")
-    name, hyperparameters, table = golden.CASES["mixer_timm_erf"]
-    model = keras_shiftmlp.get_model(name, **hyperparameters, classes=11, input_shape=(32, 48, 3))
-    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
+    table = GOLDEN["mixer_timm_erf"].table
+    model = keras_shiftmlp.Mixer(
+        **GOLDEN["mixer_timm_erf"].hyperparameters, classes=11, input_shape=(32, 48, 3)
+    )
+    weights = weights_of(arrays)
     before = model.get_weights()
     missing = {key: value for key, value in weights.items() if key != "norm.bias"}
     swapped = weights | {"head.bias": weights["norm.bias"]}
     for broken, message in (
         (missing, "nothing for 'norm/beta'"),
         (weights | {"extra": np.zeros(1)}, "no use for 'extra'"),
-        (swapped, r"'head.bias' gives \(24,\), 'predictions/bias' is \(11,\)"),
+        (swapped, r"'head.bias': its shape is \(24,\), that of 'predictions/bias' is \(11,\)"),
         (weights | {"blocks.7.norm1.weight": np.zeros(24)}, "the model lacks 'block_7"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -90,7 +96,7 @@ def test_a_port_leaves_nothing_over():
 def test_reference_in_plain_torch():
     import torch
 
-    sizes = dict(dims=(13, 26), depths=(1, 2), mix_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)))
+    sizes = dict(dims=(13, 26), depths=(1, 2), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7)))
     reference = runpy.run_path(str(HERE.parent / "benchmarks" / "torch_ms_mlp.py"))["MSMLP"]
     reference = reference(**sizes, classes=7).eval()
     pixels = torch.randn(2, 32, 48, 3)
@@ -106,5 +112,5 @@ def test_reference_in_plain_torch():
         include_preprocessing=False,
     )
     weights = {key: value.numpy() for key, value in reference.state_dict().items()}
-    port(weights, golden.CASES["ms_mlp_official"][2], model.layers)
-    check(model, {"input": pixels.numpy(), "logits": expected}, "logits")
+    port(weights, GOLDEN["ms_mlp_official"].table, model.layers)
+    check(model, {"input": pixels.numpy(), "logits": expected}, "logits", tolerance=1e-5)

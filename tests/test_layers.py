@@ -2,6 +2,7 @@
 
 import json
 
+import families
 import keras
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from keras_shiftmlp import layers
 from keras_shiftmlp.kernels.dense import Dense
-from keras_shiftmlp.kernels.initializers import start
+from keras_shiftmlp.kernels.initializers import initial
 from keras_shiftmlp.layers.mix_shift import chunk_sizes
 from keras_shiftmlp.layers.spatial_shift import SETTINGS
 
@@ -39,7 +40,7 @@ def normal(*shape):
 def test_weights_start_as_keras_draws_them(name, config, shape):
     """The quantiles of our initial values and of Keras's agree within sampling error."""
     initializer = getattr(keras.initializers, name)(**config, seed=1)
-    ours, again = (to_numpy(start(initializer)(shape, dtype="float32")) for _ in range(2))
+    ours, again = (to_numpy(initial(initializer)(shape, dtype="float32")) for _ in range(2))
     np.testing.assert_array_equal(ours, again)
     assert len(np.unique(ours)) > ours.size / 2  # no block repeats the seed of another
     expected = to_numpy(initializer(shape, dtype="float32"))
@@ -142,6 +143,7 @@ LAYERS = {
     "s2_attention": lambda **kw: layers.S2Attention(**kw),
     "spatial_shift": lambda **kw: layers.SpatialShift(**kw),
     "spatial_shift_diagonal": lambda **kw: layers.SpatialShift("b", "wh", "assign", **kw),
+    **families.LAYERS,
 }
 
 

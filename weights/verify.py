@@ -18,8 +18,7 @@ import numpy as np
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints import sources
-from keras_shiftmlp.checkpoints.containers import readers
+from keras_shiftmlp.checkpoints import containers, sources
 
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
@@ -79,7 +78,8 @@ def timm_logits(model, weights, pixels):
 def ms_mlp_logits(config, weights, pixels):
     """The authors' code is on GitHub only; ours is an independent reference."""
     reference = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "torch_ms_mlp.py"))
-    wanted = {name: config[name] for name in ("dims", "depths", "mix_sizes", "shifts", "mlp_ratio")}
+    names = ("dims", "depths", "kernel_sizes", "shifts", "mlp_ratio")
+    wanted = {name: config[name] for name in names}
     network = reference["MSMLP"](**wanted, classes=len(weights["head.bias"]))
     return run_torch(network, weights, pixels)
 
@@ -110,7 +110,7 @@ else:
     facts = ours.preprocessing
     # As the original does it: to 0..1 first, then mean and standard deviation.
     pixels = (images / np.float32(255) - np.float32(facts.mean)) / np.float32(facts.std)
-    weights = readers.read(args.file)
+    weights = containers.read(args.file)
     config = getattr(keras_shiftmlp, args.model).config
     source = sources.recognise(weights, str(args.file)).name
     if source == "google_mixer":

@@ -7,7 +7,6 @@ ratio to that limit describes the code; milliseconds mostly describe the machine
 import collections
 import contextlib
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -20,54 +19,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_shiftmlp.layers import S2Attention
-from keras_shiftmlp.layers.token_dense import TokenDense
+from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models import get_model
 from keras_shiftmlp.models._registry import find_constructor
-from keras_shiftmlp.models.macs import count_macs
-from keras_shiftmlp.training import is_faster_with_xla
+from keras_shiftmlp.models.macs import count_macs, matrix_products
 
 MODES = ("predict", "train")
-
-
-def matmuls(model: keras.Model, batch_size: int) -> collections.Counter:
-    """Counts the matrix products of a forward pass by their shapes.
-
-    Depthwise convolutions, norms, shifts and sums are not included.
-
-    Args:
-        model: A model with known height and width.
-        batch_size: Images per batch.
-
-    Returns:
-        Counts by `(left shape, right shape)`.
-
-    Example:
-
-    >>> from keras_shiftmlp import S2MLP
-    >>> model = S2MLP(8, dim=16, depth=1, input_shape=(32, 32, 3), classes=5)
-    >>> matmuls(model, 2)[(32, 16), (16, 64)]  # 2 images of 16 patches
-    1
-    """
-    found = collections.Counter()
-
-    def dense(positions, kernel):
-        rows, columns = math.prod(kernel.shape[:-1]), kernel.shape[-1]
-        found[(batch_size * positions, rows), (rows, columns)] += 1
-
-    for layer in model.layers:
-        positions = math.prod(layer.output.shape[1:-1])
-        if isinstance(layer, TokenDense):
-            _, tokens, channels = layer.input.shape
-            found[layer.kernel.shape[::-1], (batch_size, tokens, channels)] += 1
-        elif isinstance(layer, (keras.layers.Dense, keras.layers.Conv2D)):
-            dense(positions, layer.kernel)
-        elif isinstance(layer, S2Attention):
-            dense(positions, layer.expand.kernel)
-            dense(positions, layer.project.kernel)
-            dense(1, layer.attention.fc1.kernel)
-            dense(1, layer.attention.fc2.kernel)
-    return found
 
 
 def measure(
@@ -111,7 +68,7 @@ def measure(
     x = rng.uniform(0, 255, (batch_size, *model.input_shape[1:])).astype("float32")
     y = rng.integers(0, model.output_shape[-1], batch_size)
     policy = next(layer for layer in model.layers if layer.weights).compute_dtype
-    shapes = matmuls(model, batch_size)
+    shapes = matrix_products(model, batch_size)
     rows = []
     for mode in modes:
 
@@ -175,7 +132,7 @@ def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
             data = [np.random.rand(batch_size, *x.shape[1:]).astype("float32") for x in inputs]
             step = _on_device(alone, data if len(data) > 1 else data[0])
             step()
-            products = matmuls(alone, batch_size)
+            products = matrix_products(alone, batch_size)
             runs = {pair: _product(*pair, False, layer.compute_dtype) for pair in products}
             seen[key] = (
                 statistics.median(_seconds(step) for _ in range(repeats)),

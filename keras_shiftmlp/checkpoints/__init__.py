@@ -6,13 +6,14 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from keras_shiftmlp.checkpoints import containers, manifest
 from keras_shiftmlp.checkpoints import fetch as download
-from keras_shiftmlp.checkpoints import manifest
-from keras_shiftmlp.checkpoints.containers import readers
-from keras_shiftmlp.checkpoints.h5 import H5File
 from keras_shiftmlp.checkpoints.manifest import list_weights, weights_info
-from keras_shiftmlp.checkpoints.ported import PortedFile
+
+if TYPE_CHECKING:
+    from keras_shiftmlp.checkpoints.port import WeightFile
 
 __all__ = ["Checkpoint", "WeightsNotAvailableError", "find", "list_weights", "weights_info"]
 
@@ -43,8 +44,16 @@ class Checkpoint:
     gelu: str | None = None
     preprocessing: str | dict | None = None
     class_names: tuple[str, ...] | None = None
-    file: H5File | PortedFile | None = None
+    file: "WeightFile | None" = None
     entry: dict | None = None
+
+    @property
+    def is_tag(self) -> bool:
+        return self.entry is not None
+
+    @property
+    def hyperparameters(self) -> dict:
+        return {} if self.gelu is None else {"gelu": self.gelu}
 
     def resolve_classes(self, classes: int | None) -> int:
         """The number of classes to build for: what was asked, else the file's own."""
@@ -55,7 +64,7 @@ class Checkpoint:
             )
         return self.classes if classes is None else classes
 
-    def load(self, layers, family: str) -> None:
+    def load(self, layers, family: str, grid=None) -> None:
         """Fills the weights of `layers`, each exactly once.
 
         A classifier of another width keeps its fresh weights; one log line says so.
@@ -64,7 +73,7 @@ class Checkpoint:
             ValueError: Where file and layers differ; names all differences and changes nothing.
         """
         if self.entry is None:
-            self._fill(layers, self.file)
+            self._fill(layers, self.file, grid)
             return
         path = _fetch(self.entry)
         try:
@@ -74,16 +83,16 @@ class Checkpoint:
                     f"The file of {self.entry['model']} {self.entry['tag']} should have "
                     f"{self.classes} classes. Received: {file.classes}"
                 )
-            self._fill(layers, file)
+            self._fill(layers, file, grid)
         except ValueError:
             # Whatever came under this address, it was not the file.
             if not self.entry.get("sha256"):
                 download.discard(path)
             raise
 
-    def _fill(self, layers, file):
+    def _fill(self, layers, file, grid):
         fresh = [x for x in layers if x.name == "predictions" and x.units != file.classes]
-        file.load([layer for layer in layers if layer not in fresh])
+        file.load([layer for layer in layers if layer not in fresh], grid)
         for head in fresh:
             logger.warning(
                 "%s: body loaded, fresh head of %d classes (the file has %s).",
@@ -114,7 +123,7 @@ def find(model: str, family: str, weights: str | os.PathLike | None) -> Checkpoi
         # Two addresses may end alike and still be two files.
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         ending = re.sub(r"[^\w.-]", "_", name.split("?")[0].rstrip("/").split("/")[-1])
-        path = download.fetch([name], f"{digest}-{ending}", looks_right=readers.read)
+        path = download.fetch([name], f"{digest}-{ending}", looks_right=containers.read)
         return _of_file(path, name, family)
     if os.path.isfile(name):
         return _of_file(Path(name), name, family)
@@ -140,13 +149,14 @@ def find(model: str, family: str, weights: str | os.PathLike | None) -> Checkpoi
 
 def _of_file(path, received, family):
     file = _open(path, received, family)
-    return Checkpoint(received, file.classes, gelu=file.gelu, file=file)
+    return Checkpoint(received, file.classes, gelu=file.hyperparameters.get("gelu"), file=file)
 
 
 def _open(path, received, family):
-    if readers.container(path) == "h5":
-        return H5File(path)
-    return PortedFile(readers.read(path), received, family)
+    # This imports Keras, which takes seconds and which a list of weights does not need.
+    from keras_shiftmlp.checkpoints.port import WeightFile
+
+    return WeightFile(path, received, family)
 
 
 def _fetch(entry):
@@ -165,7 +175,7 @@ def _fetch(entry):
         urls,
         filename,
         **verification,
-        looks_right=readers.read,
+        looks_right=containers.read,
     )
 
 

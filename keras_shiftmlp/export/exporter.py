@@ -27,7 +27,6 @@ import numpy as np
 import keras_shiftmlp
 from keras_shiftmlp.export.formats import FORMATS, Format, Network
 from keras_shiftmlp.kernels.initializers import zero_start
-from keras_shiftmlp.layers.token_dense import TokenDense
 from keras_shiftmlp.models.image_model import ImageModel
 
 
@@ -318,7 +317,7 @@ def _check_model(model):
 def _resolve_size(model, kind, size):
     """`(height, width)`, both `None` where they stay open."""
     own = tuple(model.inputs[0].shape[1:3])
-    fixed = any(isinstance(layer, TokenDense) for layer in model.layers)
+    fixed = any(getattr(layer, "needs_known_size", False) for layer in model.layers)
     free = None in own or (isinstance(model, ImageModel) and not fixed)
     if size is None:
         if free and kind.any_size:

@@ -1,33 +1,31 @@
-"""A dense layer over the channels."""
+"""Dense and convolutional layers in the form that each backend computes fastest."""
 
-import platform
+import math
 
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.device import is_faster_as_convolution
+from keras_shiftmlp.kernels.initializers import DrawnWeights
 
-def is_faster_as_convolution(x) -> bool:
-    """Whether PyTorch multiplies `x` by a kernel faster if it is told to convolve.
+# A matrix product as the shapes of its two operands.
+Product = tuple[tuple[int, ...], tuple[int, ...]]
 
-    Its float32 matrix products on a CPU come from MKL, its convolutions from oneDNN, which is
-    twice as fast on AMD. Where both are the same library, or neither is there, nothing is won.
-    """
-    return (
-        keras.backend.backend() == "torch"
-        and platform.machine() in ("x86_64", "AMD64")
-        and keras.backend.standardize_dtype(x.dtype) == "float32"
-        and x.device.type == "cpu"
-    )
+
+def product(rows: int, kernel) -> Product:
+    """The product of `rows` vectors with a kernel `(..., units)`."""
+    inputs = math.prod(kernel.shape[:-1])
+    return (rows, inputs), (inputs, kernel.shape[-1])
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
-class Dense(keras.layers.Dense):
+class Dense(DrawnWeights, keras.layers.Dense):
     """`keras.layers.Dense`, multiplied in the form that each backend computes fastest.
 
-    XLA multiplies matrices at full speed, but the gradient of a kernel that met a map
-    `(B, H, W, C)` is a product over three axes, for which it has slower code on a CPU: on JAX all
-    positions go into the rows of one matrix. PyTorch convolves by 1 x 1 on a CPU. It bears the name
-    of Keras's layer since the paths inside `.weights.h5` files come from class names.
+    XLA multiplies matrices at full speed, but on a CPU its code for the gradient of a kernel that
+    was applied to a map `(B, H, W, C)`, a product over three axes, is slow: on JAX all positions
+    become the rows of one matrix. PyTorch computes a 1 x 1 convolution on a CPU. Named `Dense` like
+    its parent because `.weights.h5` paths are derived from class names.
 
     Call arguments:
         inputs: Tensor `(..., C)`.
@@ -54,7 +52,7 @@ class Dense(keras.layers.Dense):
         else:
             y = ops.matmul(x, self.kernel)
         if self.bias is not None:
-            # In place where tensors can change: nothing else holds the product.
+            # In place on PyTorch: no other tensor refers to the product.
             y += ops.convert_to_tensor(self.bias)
         if self.activation is not None:
             y = self.activation(y)
@@ -62,5 +60,10 @@ class Dense(keras.layers.Dense):
         return ops.reshape(y, (*ops.shape(inputs)[:-1], self.units)) if x is not inputs else y
 
     def quantize(self, mode=None, type_check=True, config=None):
-        # Keras's check is for subclasses with other weights.
+        # Keras's type check guards against subclasses that have other weights.
         super().quantize(mode, type_check=False, config=config)
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class Conv2D(DrawnWeights, keras.layers.Conv2D):
+    """`keras.layers.Conv2D` whose weights NumPy draws; named like its parent, see `Dense`."""

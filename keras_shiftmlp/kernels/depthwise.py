@@ -1,18 +1,19 @@
 """Depthwise convolution in the form that each backend computes fastest."""
 
-import functools
 import itertools
 
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.device import has_only_cpus
+
 
 def depthwise_conv(x, kernel):
-    """A depthwise convolution of stride 1 whose borders are filled up with zeros.
+    """A depthwise convolution of stride 1, padded with zeros.
 
     `y[b, h, w, c] = sum over i, j of kernel[i, j, c] * x[b, h + i - p, w + j - p, c]` with
-    `p = (k - 1) / 2`. XLA has no fast code for it on a CPU. On JAX the sum is written out there
-    tap by tap, which becomes one loop, four to twenty times as fast; on TensorFlow, leave XLA off.
+    `p = (k - 1) / 2`. XLA has no fast code for it on a CPU. There, JAX computes the sum tap by
+    tap: XLA fuses the taps into one loop, which is four to twenty times as fast.
 
     Args:
         x: Tensor `(B, H, W, C)`.
@@ -33,16 +34,10 @@ def depthwise_conv(x, kernel):
     return ops.depthwise_conv(x, kernel, padding="same", data_format="channels_last")
 
 
-@functools.cache
-def has_only_cpus() -> bool:
-    """Whether JAX or TensorFlow runs on processors alone."""
-    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
-
-
 def _written_out(x, kernel):
     def gradient(upstream):
-        turned = ops.flip(kernel, axis=(0, 1))
-        return _sum_of_shifted(upstream, turned), _slopes(x, upstream, kernel)
+        flipped = ops.flip(kernel, axis=(0, 1))
+        return _sum_of_shifted(upstream, flipped), _kernel_gradient(x, upstream, kernel)
 
     return _sum_of_shifted(x, kernel), gradient
 
@@ -53,24 +48,24 @@ def _sum_of_shifted(x, kernel):
     scales = ops.swapaxes(ops.cast(kernel, padded.dtype), 2, 3)  # (k, k, C, 1) -> (k, k, 1, C)
     total = 0.0
     for i, j in itertools.product(range(k), range(k)):
-        # `ops.slice` takes the place as a value: in a plain call, one program serves all taps.
+        # `ops.slice` takes dynamic offsets, so eager JAX compiles one program for all taps.
         shifted = ops.slice(padded, (0, i, j, 0), x.shape)
         total += shifted * ops.slice(scales, (i, j, 0, 0), (1, 1, 1, x.shape[3]))
     return ops.cast(total, x.dtype)
 
 
-def _slopes(x, upstream, kernel):
-    """The gradient of the kernel: for each of its taps a sum over all positions."""
+def _kernel_gradient(x, upstream, kernel):
+    """The gradient of the kernel: one sum over all positions for each tap."""
     k, channels, height, width = kernel.shape[0], kernel.shape[2], *x.shape[1:3]
     padded, row_numbers = _padded(x, k), ops.arange(k)
 
     def add_image(total, pair):
-        # Image by image, so that what the many sums read stays in the cache.
-        pixels, slopes = pair
+        # Image by image, so that the operands of the sums stay in the cache.
+        pixels, gradients = pair
 
         def row(_, i):
             rows = ops.slice(pixels, (i, 0, 0), (height, pixels.shape[1], channels))
-            found = [ops.sum(rows[:, j : j + width] * slopes, axis=(0, 1)) for j in range(k)]
+            found = [ops.sum(rows[:, j : j + width] * gradients, axis=(0, 1)) for j in range(k)]
             return None, ops.stack(found)
 
         return total + ops.scan(row, None, row_numbers)[1], None
@@ -81,6 +76,6 @@ def _slopes(x, upstream, kernel):
 
 
 def _padded(x, k):
-    """`x` with zeros around it, in float32 or more: sums are kept so, as in a convolution."""
+    """`x` padded with zeros, in float32 or more, the precision in which a convolution sums."""
     p, dtype = k // 2, keras.backend.result_type(x.dtype, "float32")
     return ops.pad(ops.cast(x, dtype), ((0, 0), (p, p), (p, p), (0, 0)))

@@ -1,4 +1,4 @@
-"""The two flavours of GELU that published checkpoints were trained with."""
+"""The two forms of GELU that published checkpoints were trained with."""
 
 import math
 
@@ -10,9 +10,9 @@ from keras import ops
 def gelu(x):
     """The exact GELU, PyTorch's default: `x / 2 * (1 + erf(x / sqrt(2)))`.
 
-    Keras's own computes it on JAX and TensorFlow by `erfc`, which is half as fast on a CPU and
-    unknown to ONNX; the two differ by less than 1e-7. Half-precision inputs are computed in
-    float32, where `1 + erf` keeps its digits.
+    Keras computes it by `erfc` on JAX and TensorFlow, which is half as fast on a CPU and has no
+    ONNX operator; the two differ by less than 1e-7. Half-precision inputs are computed in float32,
+    because `1 + erf` would lose digits.
     """
     if keras.backend.backend() not in ("jax", "tensorflow"):
         return keras.activations.gelu(x)
@@ -31,8 +31,8 @@ def gelu_tanh(x):
 GELU = {"erf": gelu, "tanh": gelu_tanh}
 
 
-def gelu_activation(flavour: str):
-    """The activation function of a flavour: `"erf"` (exact) or `"tanh"`."""
-    if flavour not in GELU:
-        raise ValueError(f"`gelu` must be 'erf' or 'tanh'. Received: `gelu={flavour!r}`")
-    return GELU[flavour]
+def gelu_activation(gelu: str):
+    """The activation function by name: `"erf"` (exact) or `"tanh"`."""
+    if gelu not in GELU:
+        raise ValueError(f"`gelu` must be 'erf' or 'tanh'. Received: `gelu={gelu!r}`")
+    return GELU[gelu]

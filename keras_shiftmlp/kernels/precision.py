@@ -1,4 +1,4 @@
-"""What a layer that holds Dense layers needs so that precision and quantisation survive saving."""
+"""Dtype policies of layers inside a layer, so that precision and quantisation survive saving."""
 
 import keras
 

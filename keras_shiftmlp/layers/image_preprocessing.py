@@ -1,12 +1,13 @@
 """The first layer of every model: from pixels to what the network was trained on."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
-# Published preprocessing, by what it does to the pixels.
-PRESETS = {
+# Published kinds of preprocessing, named by what they do to the pixels.
+PRESETS: dict[str, dict[str, Any]] = {
     # torchvision's statistics of ImageNet: what PyTorch recipes use.
     "imagenet_mean_std": dict(
         mean=(0.485, 0.456, 0.406),
@@ -31,19 +32,29 @@ PRESETS = {
 }
 
 
+def named_preset(name: str) -> dict[str, Any]:
+    """The arguments of `ImagePreprocessing` for a published preprocessing."""
+    if name not in PRESETS:
+        raise ValueError(
+            f"`preprocessing` must be one of {', '.join(map(repr, PRESETS))}. "
+            f"Received: `preprocessing={name!r}`"
+        )
+    return PRESETS[name]
+
+
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class ImagePreprocessing(keras.layers.Layer):
     """Normalises pixels: `y = (x / 255 - mean) / std`, in float32 whatever the policy.
 
-    The layer also remembers how the images themselves have to be prepared and, once known, what
-    the classes are called. Both are facts of a checkpoint; a layer's config is the one place
-    that survives `.keras`, `clone_model` and every wrapper.
+    The layer also stores how evaluation prepares the images, and the names of the classes. Both
+    belong to a checkpoint. A layer's config is the one place that `.keras` files, `clone_model` and
+    every wrapper keep.
 
     Args:
         mean: Mean per channel, for pixels in `[0, 1]`.
         std: Standard deviation (not variance) per channel, for pixels in `[0, 1]`.
-        image_size: Side of the square that the network was trained on, in pixels.
-        crop_fraction: Share of the resized shorter side that evaluation keeps.
+        image_size: Side in pixels of the square images that the network takes.
+        crop_fraction: Centre-crop fraction at evaluation (timm's `crop_pct`).
         interpolation: `"bicubic"` or `"bilinear"`, with antialiasing.
         normalize: `False` passes the input through unchanged.
         class_names: One name per class.

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from keras_shiftmlp.kernels.depthwise import depthwise_conv
-from keras_shiftmlp.kernels.initializers import start
+from keras_shiftmlp.kernels.initializers import initial
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -48,6 +48,8 @@ class MixShift(keras.layers.Layer):
     (2, 7, 5, 24)
     """
 
+    is_slow_with_xla_on_cpu = True  # its depthwise convolutions
+
     def __init__(
         self,
         kernel_sizes: Sequence[int] = (1, 1, 3, 5, 7),
@@ -55,22 +57,13 @@ class MixShift(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if not kernel_sizes or any(k < 1 or k % 2 == 0 for k in kernel_sizes):
-            raise ValueError(
-                "`kernel_sizes` must be odd and positive. "
-                f"Received: `kernel_sizes={tuple(kernel_sizes)}`"
-            )
-        if len(kernel_sizes) != len(shifts):
-            raise ValueError(
-                "`kernel_sizes` and `shifts` must have one entry per group. "
-                f"Received: `kernel_sizes={tuple(kernel_sizes)}`, `shifts={tuple(shifts)}`"
-            )
+        check_groups(kernel_sizes, shifts)
         self.kernel_sizes = tuple(kernel_sizes)
         self.shifts = tuple(shifts)
 
     def build(self, input_shape):
         self.group_sizes = chunk_sizes(input_shape[-1], len(self.kernel_sizes))
-        # Uniform within 1 / sqrt(fan_in), for kernels and biases, as the released code starts.
+        # Uniform within 1 / sqrt(fan_in) for kernels and biases, as in the released code.
         self.horizontal = self._add_branch("horizontal")
         self.vertical = self._add_branch("vertical")
         self.built = True
@@ -81,7 +74,7 @@ class MixShift(keras.layers.Layer):
             for weight, shape in (("kernel", (k, k, size, 1)), ("bias", (size,))):
                 uniform = keras.initializers.RandomUniform(-1 / k, 1 / k)
                 name_of_group = f"{name}_{group}_{weight}"
-                weights.append(self.add_weight(shape, start(uniform), name=name_of_group))
+                weights.append(self.add_weight(shape, initial(uniform), name=name_of_group))
         return list(zip(weights[::2], weights[1::2]))  # one (kernel, bias) per group
 
     def call(self, inputs):
@@ -112,13 +105,27 @@ class MixShift(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
-    def count_macs(self, output_shape):
+    def depthwise_macs(self) -> int:
         taps = sum(k * k * size for k, size in zip(self.kernel_sizes, self.group_sizes))
-        return 2 * taps * math.prod(output_shape[1:3])
+        return 2 * taps * math.prod(self.output.shape[1:3])
 
     def get_config(self):
         config = {"kernel_sizes": self.kernel_sizes, "shifts": self.shifts}
         return {**super().get_config(), **config}
+
+
+def check_groups(kernel_sizes: Sequence[int], shifts: Sequence[int]) -> None:
+    """Raises unless each channel group has an odd kernel size and a shift."""
+    if not kernel_sizes or any(k < 1 or k % 2 == 0 for k in kernel_sizes):
+        raise ValueError(
+            "`kernel_sizes` must be odd and positive. "
+            f"Received: `kernel_sizes={tuple(kernel_sizes)}`"
+        )
+    if len(kernel_sizes) != len(shifts):
+        raise ValueError(
+            "`kernel_sizes` and `shifts` must have one entry per group. "
+            f"Received: `kernel_sizes={tuple(kernel_sizes)}`, `shifts={tuple(shifts)}`"
+        )
 
 
 def chunk_sizes(channels: int, groups: int) -> list[int]:

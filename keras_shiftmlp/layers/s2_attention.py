@@ -5,11 +5,10 @@ import math
 import keras
 from keras import ops
 
-from keras_shiftmlp.kernels.dense import Dense
-from keras_shiftmlp.kernels.initializers import built, fresh_initializer
+from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.precision import policy_map
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
-from keras_shiftmlp.layers.split_attention import SplitAttention
+from keras_shiftmlp.layers.split_attention import POOLINGS, SplitAttention
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -61,7 +60,8 @@ class S2Attention(keras.layers.Layer):
                 "`split_attention_ratio` must be positive. "
                 f"Received: `split_attention_ratio={split_attention_ratio!r}`"
             )
-        SplitAttention(1, pooling)  # which knows the choices
+        if pooling not in POOLINGS:
+            raise ValueError(f"`pooling` must be 'sum' or 'mean'. Received: `pooling={pooling!r}`")
         self.split_attention_ratio = split_attention_ratio
         self.pooling = pooling
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
@@ -72,7 +72,7 @@ class S2Attention(keras.layers.Layer):
         dtype = self.dtype_policy
         self.expand = Dense(
             3 * channels,
-            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            kernel_initializer=self.kernel_initializer,
             dtype=dtype,
             name="expand",
         )
@@ -81,27 +81,27 @@ class S2Attention(keras.layers.Layer):
         self.attention = SplitAttention(
             hidden_dim=max(1, int(self.split_attention_ratio * channels)),
             pooling=self.pooling,
-            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            kernel_initializer=self.kernel_initializer,
             dtype=dtype,
             name="attention",
         )
         self.project = Dense(
             channels,
-            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            kernel_initializer=self.kernel_initializer,
             dtype=dtype,
             name="project",
         )
         for shift in (self.shift1, self.shift2):
             shift.build(input_shape)
         for dense in (self.expand, self.project):
-            built(dense, input_shape)
+            dense.build(input_shape)
         self.attention.build([input_shape] * 3)
         self.built = True
         if self.lora_rank is not None:
             self.enable_lora(self.lora_rank)
 
     def enable_lora(self, rank: int) -> None:
-        """Freezes the dense kernels, but for an update of `rank`, as in `keras.layers.Dense`."""
+        """Freezes the dense kernels and adds an update of `rank`, as in `keras.layers.Dense`."""
         for dense in self._dense_layers():
             dense.enable_lora(rank)
         self.lora_rank = rank
@@ -117,9 +117,10 @@ class S2Attention(keras.layers.Layer):
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
 
-    def count_macs(self, output_shape):
-        dense = math.prod(self.expand.kernel.shape) + math.prod(self.project.kernel.shape)
-        return dense * math.prod(output_shape[1:3]) + self.attention.count_macs(output_shape)
+    def products(self, batch_size: int) -> list[Product]:
+        rows = batch_size * math.prod(self.output.shape[1:3])
+        dense = [product(rows, self.expand.kernel), product(rows, self.project.kernel)]
+        return dense + self.attention.products(batch_size)
 
     def get_config(self):
         config = {

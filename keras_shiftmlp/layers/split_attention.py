@@ -1,14 +1,15 @@
 """Split attention: weighs several branches against each other, channel by channel."""
 
 import functools
-import math
 
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.gelu import gelu
-from keras_shiftmlp.kernels.initializers import built, fresh_initializer
 from keras_shiftmlp.kernels.precision import full_precision, policy_map
+
+POOLINGS = ("sum", "mean")
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -59,7 +60,7 @@ class SplitAttention(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if pooling not in ("sum", "mean"):
+        if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be 'sum' or 'mean'. Received: `pooling={pooling!r}`")
         if hidden_dim is not None and hidden_dim < 1:
             raise ValueError(f"`hidden_dim` must be at least 1. Received: `{hidden_dim=}`")
@@ -70,23 +71,23 @@ class SplitAttention(keras.layers.Layer):
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
         hidden_dim = self.hidden_dim or max(1, channels // 4)
-        self.fc1 = keras.layers.Dense(
+        self.fc1 = Dense(
             hidden_dim,
             gelu,
             use_bias=False,
-            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            kernel_initializer=self.kernel_initializer,
             dtype=full_precision(self),
             name="fc1",
         )
-        self.fc2 = keras.layers.Dense(
+        self.fc2 = Dense(
             len(input_shape) * channels,
             use_bias=False,
-            kernel_initializer=fresh_initializer(self.kernel_initializer),
+            kernel_initializer=self.kernel_initializer,
             dtype=full_precision(self),
             name="fc2",
         )
-        built(self.fc1, (input_shape[0][0], channels))
-        built(self.fc2, (input_shape[0][0], hidden_dim))
+        self.fc1.build((input_shape[0][0], channels))
+        self.fc2.build((input_shape[0][0], hidden_dim))
         self.built = True
 
     def call(self, inputs):
@@ -113,8 +114,8 @@ class SplitAttention(keras.layers.Layer):
             )
         return next(iter(shapes))
 
-    def count_macs(self, output_shape):
-        return math.prod(self.fc1.kernel.shape) + math.prod(self.fc2.kernel.shape)
+    def products(self, batch_size: int) -> list[Product]:
+        return [product(batch_size, self.fc1.kernel), product(batch_size, self.fc2.kernel)]
 
     def get_config(self):
         config = {

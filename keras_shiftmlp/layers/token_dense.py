@@ -1,19 +1,25 @@
 """A dense layer across the tokens."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
-from keras_shiftmlp.kernels.dense import is_faster_as_convolution
+from keras_shiftmlp.kernels.dense import Product
+from keras_shiftmlp.kernels.device import is_faster_as_convolution
+from keras_shiftmlp.kernels.initializers import DrawnWeights
+from keras_shiftmlp.layers.resample import resample_tokens
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
-class TokenDense(keras.layers.EinsumDense):
+class TokenDense(DrawnWeights, keras.layers.EinsumDense):
     """Mixes the tokens of every channel: `y[b, t, c] = sum over s of x[b, s, c] W[s, t] + b[t]`.
 
     An `EinsumDense` (so quantisation and LoRA work on it) that multiplies by the kernel from the
-    left: nothing is transposed. It also stays clear of two faults. OpenVINO's CPU plugin (2026.4)
-    gives wrong numbers for this contraction behind a convolution, and Keras's TensorFlow backend
-    (3.15) adds a bias per token to the channels where there are as many of them.
+    left, without a transpose. It also avoids two faults. OpenVINO's CPU plugin (2026.4) computes
+    wrong numbers for the einsum after a convolution. Keras's TensorFlow backend (3.15) adds a bias
+    per token to the channels if there are as many channels as tokens.
 
     Args:
         tokens: Number of tokens `T` of the output.
@@ -33,6 +39,9 @@ class TokenDense(keras.layers.EinsumDense):
     >>> tuple(TokenDense(32)(keras.ops.ones((2, 49, 16))).shape)
     (2, 32, 16)
     """
+
+    # The kernel has one row per token, so it belongs to one image size.
+    needs_known_size = True
 
     def __init__(self, tokens: int, activation=None, kernel_initializer="lecun_normal", **kwargs):
         # In a saved config these are known already.
@@ -58,16 +67,20 @@ class TokenDense(keras.layers.EinsumDense):
             y = ops.reshape(ops.matmul(ops.transpose(kernel), y), (self.tokens, batch, channels))
             y = ops.transpose(y, (1, 0, 2))
         elif is_faster_as_convolution(inputs):
-            # Tokens are the channels: (B, S, C), (1, S, T) -> (B, T, C)
+            # The tokens act as the channels: (B, S, C), (1, S, T) -> (B, T, C)
             y = ops.conv(inputs, kernel[None], data_format="channels_first")
         else:
             kernel = ops.transpose(kernel)
             if backend == "torch":
-                # Or its `matmul` transposes the maps, and the gradient of GELU gets slow strides.
+                # Otherwise `matmul` transposes the maps, and GELU's gradient gets slow strides.
                 kernel = ops.broadcast_to(kernel, (batch, self.tokens, tokens))
             y = ops.matmul(kernel, inputs)  # (T, S) (B, S, C) -> (B, T, C)
         y += ops.convert_to_tensor(self.bias)
         return y if self.activation is None else self.activation(y)
+
+    def products(self, batch_size: int) -> list[Product]:
+        _, tokens, channels = self.input.shape
+        return [((self.tokens, tokens), (batch_size, tokens, channels))]
 
     def compute_output_shape(self, input_shape):
         batch, _, channels = input_shape
@@ -75,6 +88,44 @@ class TokenDense(keras.layers.EinsumDense):
 
     def quantize(self, mode=None, type_check=True, config=None):
         super().quantize(mode, type_check=False, config=config)
+
+    def resample(
+        self,
+        name: str,
+        array: np.ndarray,
+        shape: tuple[int, ...],
+        grid: tuple[int, int] | None,
+    ) -> np.ndarray:
+        """Carries a weight of another image size over to this layer's tokens.
+
+        The one axis whose size differs is the axis of the tokens. The kernel `(S, T)` sums over
+        axis 0, so its scale follows the number of tokens. Axis 1 of the kernel and the bias belong
+        to the outputs; behind an activation these are hidden units, which have no grid.
+
+        Args:
+            name: `"kernel"` or `"bias"`.
+            array: The weight in the file.
+            shape: Shape of the weight in this layer; that of the bias is `(T, 1)`.
+            grid: Rows and columns of the tokens, `None` if unknown.
+
+        Returns:
+            The resampled array, or `array` itself if it differs in anything else than its tokens.
+
+        Raises:
+            ValueError: If the tokens in the file do not form a square.
+        """
+        if name == "bias" and array.ndim == 1:
+            array = array[:, None]  # (T,) -> (T, 1)
+        if grid is None or array.ndim != len(shape):
+            return array
+        axes = [axis for axis, size in enumerate(shape) if size != array.shape[axis]]
+        inputs = name == "kernel" and axes == [0]
+        outputs = axes == [1 if name == "kernel" else 0]
+        if not (inputs or (outputs and self.activation is keras.activations.linear)):
+            return array
+        if shape[axes[0]] != math.prod(grid):
+            return array
+        return resample_tokens(array, axes[0], grid, inputs)
 
     def get_config(self):
         return {**super().get_config(), "tokens": self.tokens}

@@ -1,55 +1,22 @@
-"""The networks: one family a file."""
+"""The networks: one file per family."""
 
+import importlib
+import pkgutil
+
+from keras_shiftmlp.models._constructor import CONSTRUCTORS
 from keras_shiftmlp.models._registry import get_model, list_models
-from keras_shiftmlp.models.image_model import ImageModel
-from keras_shiftmlp.models.mixer import (
-    Mixer,
-    MixerB16,
-    MixerB32,
-    MixerH14,
-    MixerL16,
-    MixerL32,
-    MixerNano,
-    MixerS8,
-    MixerS16,
-    MixerS32,
-)
-from keras_shiftmlp.models.ms_mlp import MSMLP, MSMLPBase, MSMLPNano, MSMLPSmall, MSMLPTiny
-from keras_shiftmlp.models.s2_mlp import S2MLP, S2MLPDeep, S2MLPNano, S2MLPWide
-from keras_shiftmlp.models.s2_mlp_v2 import (
-    S2MLPv2,
-    S2MLPv2Medium,
-    S2MLPv2Nano,
-    S2MLPv2Small,
-    S2MLPv2Small14,
-)
+from keras_shiftmlp.models.image_model import ImageModel, feature_extractor
+from keras_shiftmlp.models.macs import count_macs
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")  # a family registers its constructors
+globals().update(CONSTRUCTORS)
 
 __all__ = [
-    "MSMLP",
-    "S2MLP",
+    *CONSTRUCTORS,
     "ImageModel",
-    "MSMLPBase",
-    "MSMLPNano",
-    "MSMLPSmall",
-    "MSMLPTiny",
-    "Mixer",
-    "MixerB16",
-    "MixerB32",
-    "MixerH14",
-    "MixerL16",
-    "MixerL32",
-    "MixerNano",
-    "MixerS8",
-    "MixerS16",
-    "MixerS32",
-    "S2MLPDeep",
-    "S2MLPNano",
-    "S2MLPWide",
-    "S2MLPv2",
-    "S2MLPv2Medium",
-    "S2MLPv2Nano",
-    "S2MLPv2Small",
-    "S2MLPv2Small14",
+    "count_macs",
+    "feature_extractor",
     "get_model",
     "list_models",
 ]

@@ -1,29 +1,41 @@
-"""The checks that come before anything is built or downloaded."""
+"""The checks of arguments, all before anything is built or downloaded."""
+
+from collections.abc import Iterable
+from typing import Any
 
 import keras
 
-from keras_shiftmlp.layers.image_preprocessing import PRESETS
 
-
-def check_positive(**values):
-    """Raises where a hyper-parameter, or an entry of one, is not an integer of at least 1."""
+def check_integers(*, minimum: int = 1, **values: Any) -> None:
+    """Raises unless each hyper-parameter is one or more integers of at least `minimum`."""
     for argument, value in values.items():
         for item in keras.tree.flatten(value):
-            if isinstance(item, bool) or not hasattr(item, "__index__") or item < 1:
+            if isinstance(item, bool) or not hasattr(item, "__index__") or item < minimum:
                 raise ValueError(
-                    f"`{argument}` must be one or more integers of at least 1. "
+                    f"`{argument}` must be one or more integers of at least {minimum}. "
                     f"Received: `{argument}={value!r}`"
                 )
 
 
-def check_stages(**values):
-    """Raises where the hyper-parameters don't all have one entry per stage."""
+def check_choice(choices: Iterable[str], **values: Any) -> None:
+    """Raises unless each hyper-parameter is one of `choices`."""
+    choices = tuple(choices)
+    for argument, value in values.items():
+        if value not in choices:
+            raise ValueError(
+                f"`{argument}` must be one of {', '.join(map(repr, choices))}. "
+                f"Received: `{argument}={value!r}`"
+            )
+
+
+def check_stages(**values: Any) -> None:
+    """Raises unless all hyper-parameters have the same number of entries, one per stage."""
     if len({len(value) for value in values.values()}) != 1:
         received = ", ".join(f"`{argument}={value!r}`" for argument, value in values.items())
         raise ValueError(f"One entry per stage is needed in each. Received: {received}")
 
 
-def check_common(pooling, classes, drop_path_rate, dropout_rate):
+def check_common(pooling, classes, drop_path_rate, dropout_rate) -> None:
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(
             "The models take `(B, H, W, C)`. Call "
@@ -33,14 +45,14 @@ def check_common(pooling, classes, drop_path_rate, dropout_rate):
     if pooling not in (None, "avg", "max"):
         raise ValueError(f"`pooling` must be None, 'avg' or 'max'. Received: `pooling={pooling!r}`")
     if classes is not None:
-        check_positive(classes=classes)
+        check_integers(classes=classes)
     for argument, rate in (("drop_path_rate", drop_path_rate), ("dropout_rate", dropout_rate)):
         if not 0 <= rate < 1:
             raise ValueError(f"`{argument}` must be in [0, 1). Received: `{argument}={rate!r}`")
 
 
-def resolve_shape(model, family, image_size, include_top, input_tensor, input_shape):
-    """The `(H, W, C)` to build on, of the tensor if there is one."""
+def resolve_shape(input_tensor, input_shape, default) -> tuple[int | None, int | None, int]:
+    """The `(H, W, C)` to build on: that of `input_tensor`, `input_shape` or `default`."""
     if input_tensor is not None:
         if not keras.utils.is_keras_tensor(input_tensor) or len(input_tensor.shape) != 4:
             raise ValueError(
@@ -53,41 +65,12 @@ def resolve_shape(model, family, image_size, include_top, input_tensor, input_sh
                 f"`input_shape` must be that of `input_tensor`, {shape}, or None. "
                 f"Received: `input_shape={input_shape}`"
             )
-    elif input_shape is not None:
-        shape = tuple(input_shape)
     else:
-        side = image_size if include_top or not family.any_size else None
-        shape = (side, side, 3)
+        shape = tuple(input_shape or default)
     if len(shape) != 3 or shape[-1] is None:
         raise ValueError(
             "`input_shape` must be `(height, width, channels)` with known channels. "
             f"Received: `input_shape={shape}`"
         )
-    check_positive(input_shape=tuple(side for side in shape if side is not None))
-    if not family.any_size and None in shape:
-        raise ValueError(
-            f"{model} needs a known height and width: its token-mixing kernels have one row per "
-            f"patch, so they belong to one image size. Received: `input_shape={shape}`"
-        )
+    check_integers(input_shape=tuple(side for side in shape if side is not None))
     return shape
-
-
-def checkpoint_gelu(hyperparameters, checkpoint):
-    """The GELU flavour of the checkpoint, where the family leaves it open."""
-    if "gelu" not in hyperparameters or checkpoint.gelu is None:
-        return {}
-    if hyperparameters["gelu"] not in (None, checkpoint.gelu):
-        raise ValueError(
-            f"These weights were trained with the {checkpoint.gelu!r} flavour of GELU. "
-            f"Received: `gelu={hyperparameters['gelu']!r}`, `weights={checkpoint.received!r}`"
-        )
-    return {"gelu": checkpoint.gelu}
-
-
-def named_preset(name):
-    if name not in PRESETS:
-        raise ValueError(
-            f"`preprocessing` must be one of {', '.join(map(repr, PRESETS))}. "
-            f"Received: `preprocessing={name!r}`"
-        )
-    return PRESETS[name]

@@ -1,233 +1,235 @@
-"""The contract that all constructors share: arguments, checks, input, head and weights.
-
-A family writes one function from pixels to feature maps and decorates it with `constructor`;
-`variant` then names its published sizes. Every argument list comes from `image_model` below.
-"""
+"""The contract that all constructors share: arguments, checks, input, head and weights."""
 
 import contextlib
 import dataclasses
-import functools
 import inspect
 import os
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
 from keras_shiftmlp import checkpoints
 from keras_shiftmlp.kernels.initializers import zero_start
-from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
-from keras_shiftmlp.models._arguments import (
-    check_common,
-    checkpoint_gelu,
-    named_preset,
-    resolve_shape,
-)
-from keras_shiftmlp.models._registry import register
-from keras_shiftmlp.models.docstrings import FIXED_SIZE, FREE_SIZE, common_args
+from keras_shiftmlp.layers import names
+from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing, named_preset
+from keras_shiftmlp.models._arguments import check_common, resolve_shape
+from keras_shiftmlp.models._signature import default_name, docstring, signature
 from keras_shiftmlp.models.image_model import ImageModel
 
-
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """What `constructor` is told about a family."""
-
-    features: Callable
-    preprocessing: str
-    any_size: bool
-    pooled_norm_epsilon: float | None
-    head_initializer: str | dict
+# Stands for the constructor's own default of `weights`.
+DEFAULT_WEIGHTS: Any = "the constructor's default"
+CONSTRUCTORS: dict[str, "Constructor"] = {}
 
 
-def image_model(
-    model: str,
-    family: Family,
-    image_size: int,
-    hyperparameters: dict,
-    include_top: bool = True,
-    weights: str | os.PathLike | None = "imagenet",
-    input_tensor=None,
-    input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
-    classes: int | None = None,
-    classifier_activation: str | Callable | None = "softmax",
-    include_preprocessing: bool = True,
-    name: str | None = None,
-    *,
-    drop_path_rate: float = 0.0,
-    dropout_rate: float = 0.0,
-    dtype=None,
-    preprocessing: str | None = None,
-) -> ImageModel:
-    """Checks every argument, builds the network and loads its weights."""
-    check_common(pooling, classes, drop_path_rate, dropout_rate)
-    shape = resolve_shape(model, family, image_size, include_top, input_tensor, input_shape)
-    if include_preprocessing and shape[-1] != 3:
-        raise ValueError(
-            "The preprocessing inside the model is that of RGB images. Pass "
-            "`include_preprocessing=False` for another number of channels. "
-            f"Received: `input_shape={shape}`"
-        )
-    activation = keras.activations.get(classifier_activation)
-    facts = {**PRESETS[family.preprocessing], "image_size": image_size}
-    wanted = {} if preprocessing is None else named_preset(preprocessing)
-    checkpoint = checkpoints.find(model, family.features.__name__, weights)
-    if include_top and checkpoint is not None:
-        classes = checkpoint.resolve_classes(classes)
-        if classes == checkpoint.classes and classifier_activation not in (None, "softmax"):
-            raise ValueError(
-                "A pretrained head needs `classifier_activation` 'softmax' or None. "
-                f"Received: `classifier_activation={classifier_activation!r}`"
-            )
-
-    if checkpoint is not None:
-        hyperparameters = {**hyperparameters, **checkpoint_gelu(hyperparameters, checkpoint)}
-        if isinstance(checkpoint.preprocessing, str):
-            facts.update(PRESETS[checkpoint.preprocessing])
-        elif checkpoint.preprocessing:
-            facts.update(checkpoint.preprocessing)
-        if include_top and classes == checkpoint.classes:
-            facts["class_names"] = checkpoint.class_names
-    facts.update(wanted)
-
-    with _dtype_policy(dtype):
-        image = keras.Input(shape, name="image") if input_tensor is None else input_tensor
-        pixels = ImagePreprocessing(**facts, normalize=include_preprocessing, name="preprocessing")(
-            image
-        )
-        # The head is drawn in any case: another number of classes leaves it as it starts.
-        with zero_start() if checkpoint is not None else contextlib.nullcontext():
-            x = family.features(pixels, drop_path_rate, **hyperparameters)
-        if include_top or pooling:
-            pool = {
-                "avg": keras.layers.GlobalAveragePooling2D,
-                "max": keras.layers.GlobalMaxPooling2D,
-            }["avg" if include_top else pooling]
-            # (B, H, W, C) -> (B, C)
-            x = pool(data_format="channels_last", name="pool")(x)
-            if family.pooled_norm_epsilon is not None:
-                x = keras.layers.LayerNormalization(
-                    epsilon=family.pooled_norm_epsilon, name="pooled_norm"
-                )(x)
-        if include_top:
-            if dropout_rate:
-                # With a shape, Keras draws from the layer's own seed on PyTorch too, not from the
-                # process's: only so does a resumed run see the masks of an unbroken one.
-                x = keras.layers.Dropout(dropout_rate, noise_shape=(None, None), name="dropout")(x)
-            # (B, C) -> (B, classes)
-            x = keras.layers.Dense(
-                1000 if classes is None else classes,
-                activation=activation,
-                kernel_initializer=family.head_initializer,
-                dtype=keras.backend.result_type(
-                    keras.config.dtype_policy().compute_dtype, "float32"
-                ),
-                name="predictions",
-            )(x)
-    inputs = image
-    if input_tensor is not None:
-        inputs = keras.utils.get_source_inputs(input_tensor)
-        inputs = inputs[0] if len(inputs) == 1 else inputs
-    result = ImageModel(inputs, x, name=name or model.lower())
-    if checkpoint is not None:
-        upstream = keras.Model(inputs, image).layers
-        layers = [layer for layer in result.layers if layer not in upstream]
-        checkpoint.load(layers, family.features.__name__)
-    return result
-
-
-def constructor(
-    *,
-    preprocessing: str,
-    image_size: int = 224,
-    any_size: bool = True,
-    pooled_norm_epsilon: float | None = None,
-    head_initializer: str | dict = "zeros",
-):
-    """Turns `features(x, drop_path_rate, <hyper-parameters>)` into a general constructor.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Constructor:
+    """A family, or one of its named sizes, as a function that returns an `ImageModel`.
 
     Args:
-        preprocessing: Name of the family's default in `image_preprocessing.PRESETS`.
+        name: The public name.
+        network: Takes the family's hyper-parameters, checks them and returns the function
+            `features(x, drop_path_rate)` from pixels to the last feature map.
+        preprocessing: Name of the default in `image_preprocessing.PRESETS`.
+        config: Hyper-parameters that differ from the defaults of `network`.
         image_size: Default side of the input in pixels.
+        weights: Default of `weights`.
+        family: Name of the general constructor.
+        paper: What the paper reports of this size: `params`, `macs` and `top1`, as text.
         any_size: Whether height and width may be unknown.
         pooled_norm_epsilon: Epsilon of a LayerNormalization between pooling and classifier;
-            `None` for families that have none there.
+            `None` for families without one.
         head_initializer: Initializer of the classifier's kernel.
     """
 
-    def decorate(features):
-        family = Family(features, preprocessing, any_size, pooled_norm_epsilon, head_initializer)
-        own = list(inspect.signature(features).parameters.values())[2:]
-        signature = _signature(own, features.__name__.lower(), weights=None)
+    name: str
+    network: Callable[..., Callable]
+    preprocessing: str
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    image_size: int = 224
+    weights: str | None = None
+    family: str = ""
+    paper: Mapping[str, str] | None = None
+    any_size: bool = True
+    pooled_norm_epsilon: float | None = None
+    head_initializer: str | dict = "zeros"
 
-        def build(model, size, arguments):
-            hyper = {parameter.name: arguments.pop(parameter.name) for parameter in own}
-            return image_model(model, family, size, hyper, **arguments)
+    def __post_init__(self):
+        own = inspect.signature(self.network).parameters.values()
+        defaults = {parameter.name: parameter.default for parameter in own}
+        values = {
+            "config": {**defaults, **self.config},
+            "family": self.family or self.name,
+            "__name__": self.name,
+            "__qualname__": self.name,
+            "__module__": self.network.__module__,
+            "__doc__": docstring(self),
+            "__signature__": signature(self),
+        }
+        for field, value in values.items():
+            object.__setattr__(self, field, value)  # the dataclass is frozen
+        CONSTRUCTORS[self.name] = self
 
-        @functools.wraps(features)
-        def general(*args, **kwargs):
-            arguments = _bind(general, args, kwargs)
-            return build(features.__name__, image_size, arguments)
+    def __repr__(self):
+        return f"{self.name}{inspect.signature(self)}"
 
-        general.build, general.family, general.image_size = build, family, image_size
-        general.hyperparameters = {parameter.name: parameter.default for parameter in own}
-        general.input_doc = FREE_SIZE if any_size else FIXED_SIZE
-        general.__signature__ = signature
-        common = common_args(general.input_doc, image_size)
-        general.__doc__ = inspect.cleandoc(features.__doc__).replace("{common}", common)
-        return register(general)
+    @property
+    def is_size(self) -> bool:
+        """Whether this is a named size, not a family's general constructor."""
+        return self.name != self.family
 
-    return decorate
+    def size(
+        self,
+        name: str,
+        config: Mapping[str, Any],
+        paper: Mapping[str, str] | None = None,
+        image_size: int = 224,
+        weights: str = "imagenet",
+    ) -> "Constructor":
+        """The constructor of one named size, with the hyper-parameters of `config`."""
+        return dataclasses.replace(
+            self, name=name, config=config, paper=paper, image_size=image_size, weights=weights
+        )
+
+    def __call__(
+        self,
+        include_top: bool = True,
+        weights: str | os.PathLike[str] | None = DEFAULT_WEIGHTS,
+        input_tensor: Any = None,
+        input_shape: tuple[int | None, int | None, int] | None = None,
+        pooling: str | None = None,
+        classes: int | None = None,
+        classifier_activation: str | Callable[..., Any] | None = "softmax",
+        include_preprocessing: bool = True,
+        name: str | None = None,
+        *,
+        drop_path_rate: float = 0.0,
+        dropout_rate: float = 0.0,
+        dtype: Any = None,
+        preprocessing: str | None = None,
+        **hyperparameters: Any,
+    ) -> ImageModel:
+        """Checks every argument, builds the network and loads its weights."""
+        if weights is DEFAULT_WEIGHTS:
+            weights = self.weights
+        for argument in hyperparameters:
+            if argument not in self.config:
+                raise TypeError(f"{self.name}() got an unexpected keyword argument {argument!r}")
+        hyperparameters = {**self.config, **hyperparameters}
+        features = self.network(**hyperparameters)
+        check_common(pooling, classes, drop_path_rate, dropout_rate)
+        side = self.image_size if include_top or not self.any_size else None
+        shape = resolve_shape(input_tensor, input_shape, default=(side, side, 3))
+        if not self.any_size and None in shape:
+            raise ValueError(
+                f"{self.name} needs a known height and width: its token-mixing kernels have one "
+                f"row per patch, so they belong to one image size. Received: `input_shape={shape}`"
+            )
+        activation = keras.activations.get(classifier_activation)
+        wanted = {} if preprocessing is None else named_preset(preprocessing)
+        facts = {**PRESETS[self.preprocessing], **wanted}
+        if shape[-1] != 3:
+            if preprocessing is not None:
+                raise ValueError(
+                    "`preprocessing` must be None for images that are not RGB. "
+                    f"Received: `preprocessing={preprocessing!r}`, `input_shape={shape}`"
+                )
+            facts |= {key: (0.5,) * shape[-1] for key in ("mean", "std")}
+        facts["image_size"] = self.image_size
+        if None not in shape and shape[0] == shape[1]:
+            facts["image_size"] = shape[0]
+
+        checkpoint = checkpoints.find(self.name, self.family, weights)
+        if checkpoint is not None:
+            required = self._check_checkpoint(checkpoint, hyperparameters, shape)
+            features = self.network(**{**hyperparameters, **required})
+            if include_top:
+                classes = checkpoint.resolve_classes(classes)
+                if classes == checkpoint.classes:
+                    facts["class_names"] = checkpoint.class_names
+                    if classifier_activation not in (None, "softmax"):
+                        raise ValueError(
+                            "A pretrained head needs `classifier_activation` 'softmax' or None. "
+                            f"Received: `classifier_activation={classifier_activation!r}`"
+                        )
+            own = checkpoint.preprocessing or {}
+            facts |= {**(PRESETS[own] if isinstance(own, str) else own), **wanted}
+
+        with _dtype_policy(dtype):
+            image = keras.Input(shape, name="image") if input_tensor is None else input_tensor
+            x = ImagePreprocessing(
+                **facts, normalize=include_preprocessing, name=names.PREPROCESSING
+            )(image)
+            # The head always gets random weights: another number of classes is not loaded.
+            with contextlib.nullcontext() if checkpoint is None else zero_start():
+                x = features(x, drop_path_rate)
+            grid = x.shape[1:3]
+            if include_top or pooling:
+                x = self._pooled(x, "avg" if include_top else pooling)
+            if include_top:
+                x = self._classified(x, classes or 1000, activation, dropout_rate)
+        inputs = image
+        if input_tensor is not None:
+            inputs = keras.utils.get_source_inputs(input_tensor)
+            inputs = inputs[0] if len(inputs) == 1 else inputs
+        model = ImageModel(inputs, x, name=name or default_name(self))
+        if checkpoint is not None:
+            upstream = keras.Model(inputs, image).layers
+            layers = [layer for layer in model.layers if layer not in upstream]
+            checkpoint.load(layers, self.family, grid)
+        return model
+
+    def _check_checkpoint(self, checkpoint, hyperparameters, shape) -> dict:
+        """Raises if the arguments don't fit the checkpoint; else what it requires of them."""
+        received = f"`weights={checkpoint.received!r}`"
+        if shape[-1] != 3 and checkpoint.is_tag:
+            raise ValueError(
+                "Pretrained weights need images of three channels. "
+                f"Received: {received}, `input_shape={shape}`"
+            )
+        required = {k: v for k, v in checkpoint.hyperparameters.items() if k in self.config}
+        # A tag belongs to the size as it is published; a file says by its shapes what it fits.
+        is_published = checkpoint.is_tag and self.is_size
+        expected = {**self.config, **required} if is_published else required
+        for argument, value in expected.items():
+            given = hyperparameters[argument]
+            if not (_same(given, value) or _same(given, self.config[argument])):
+                raise ValueError(
+                    f"These weights belong to `{argument}={value!r}`. "
+                    f"Received: `{argument}={given!r}`, {received}"
+                )
+        return required
+
+    def _pooled(self, x, pooling):
+        """`(B, H, W, C) -> (B, C)`, normalised if the family normalises after pooling."""
+        layers = keras.layers
+        pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+        x = pool(data_format="channels_last", name="pool")(x)
+        if self.pooled_norm_epsilon is None:
+            return x
+        return layers.LayerNormalization(epsilon=self.pooled_norm_epsilon, name=names.POOLED_NORM)(
+            x
+        )
+
+    def _classified(self, x, classes, activation, dropout_rate):
+        """`(B, C) -> (B, classes)`, in at least float32."""
+        if dropout_rate:
+            # With a noise shape, Keras uses the layer's own seed on PyTorch too. Only then does a
+            # resumed run draw the masks of an uninterrupted one.
+            x = keras.layers.Dropout(dropout_rate, noise_shape=(None, None), name="dropout")(x)
+        compute_dtype = keras.config.dtype_policy().compute_dtype
+        return keras.layers.Dense(
+            classes,
+            activation=activation,
+            kernel_initializer=self.head_initializer,
+            dtype=keras.backend.result_type(compute_dtype, "float32"),
+            name=names.HEAD,
+        )(x)
 
 
-def variant(
-    name: str, general: Callable, config: dict, image_size: int = 224, weights: str = "imagenet"
-) -> Callable:
-    """A constructor for one size: `general` with the hyper-parameters of `config`."""
-    family = general.__name__
-    default_name = f"{family.lower()}_{name.removeprefix(family).lower()}"
-
-    def published(*args, **kwargs):
-        arguments = _bind(published, args, kwargs)
-        return general.build(name, image_size, {**general.hyperparameters, **config, **arguments})
-
-    published.config = {**general.hyperparameters, **config}
-    published.general, published.family, published.image_size = general, general.family, image_size
-    published.__name__ = published.__qualname__ = name
-    published.__module__ = general.__module__
-    published.__signature__ = _signature([], default_name, weights=weights)
-    sizes = ", ".join(f"{key}={value!r}" for key, value in config.items())
-    reference = re.search(r"^Reference:.*?(?=\n\n|\Z)", general.__doc__, re.M | re.S)
-    common = common_args(general.input_doc, image_size)
-    published.__doc__ = (
-        f"`{family}` with `{sizes}`.\n\nArgs:\n{common}\n{reference.group() if reference else ''}\n"
-    )
-    return register(published)
-
-
-def pyramid_level(x, stride: int):
-    """Marks a feature map as level `P<log2(stride)>`; other strides have no level."""
-    if stride & (stride - 1):
-        return x
-    return keras.layers.Identity(name=f"P{stride.bit_length() - 1}")(x)
-
-
-def _signature(own, default_name, weights):
-    defaults = {"name": default_name, "weights": weights}
-    common = [
-        parameter.replace(default=defaults.get(parameter.name, parameter.default))
-        for parameter in list(inspect.signature(image_model).parameters.values())[4:]
-    ]
-    return inspect.Signature([*own, *common], return_annotation=ImageModel)
-
-
-def _bind(function, args, kwargs):
-    try:
-        bound = function.__signature__.bind(*args, **kwargs)
-    except TypeError as error:
-        raise TypeError(f"{function.__name__}() {error}") from None
-    bound.apply_defaults()
-    return bound.arguments
+def _same(one, other) -> bool:
+    """Whether two hyper-parameters are equal, lists and tuples alike."""
+    return keras.tree.flatten(one) == keras.tree.flatten(other)
 
 
 @contextlib.contextmanager

@@ -2,18 +2,10 @@
 
 import difflib
 import fnmatch
-from collections.abc import Callable
 
 from keras_shiftmlp.checkpoints.manifest import plain_name
+from keras_shiftmlp.models._constructor import CONSTRUCTORS, Constructor
 from keras_shiftmlp.models.image_model import ImageModel
-
-CONSTRUCTORS: dict[str, Callable[..., ImageModel]] = {}
-
-
-def register(function):
-    """Makes a constructor known by its name."""
-    CONSTRUCTORS[function.__name__] = function
-    return function
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -24,7 +16,7 @@ def list_models(pattern: str = "*") -> list[str]:
     >>> list_models("s2mlpv2*")
     ['S2MLPv2Medium', 'S2MLPv2Nano', 'S2MLPv2Small', 'S2MLPv2Small14']
     """
-    names = [name for name, function in CONSTRUCTORS.items() if hasattr(function, "general")]
+    names = [name for name, constructor in CONSTRUCTORS.items() if constructor.is_size]
     return sorted(name for name in names if fnmatch.fnmatch(name.lower(), pattern.lower()))
 
 
@@ -41,18 +33,21 @@ def get_model(name: str, /, **kwargs) -> ImageModel:
     Example:
 
     >>> get_model("ms-mlp", weights=None, dims=(20, 40), depths=(1, 1),
-    ...           mix_sizes=((1, 1, 3, 5, 7),) * 2, classes=4).output_shape
+    ...           kernel_sizes=((1, 1, 3, 5, 7),) * 2, classes=4).output_shape
     (None, 4)
     """
     return find_constructor(name)(**kwargs)
 
 
-def find_constructor(name: str) -> Callable[..., ImageModel]:
+def find_constructor(name: str) -> Constructor:
     """The constructor that `get_model` would call."""
     known = {plain_name(key): key for key in CONSTRUCTORS}
     wanted = plain_name(str(name))
     if wanted not in known:
         near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-        hint = ", ".join(known[key] for key in near) or ", ".join(CONSTRUCTORS)
-        raise ValueError(f"No such model; the nearest are: {hint}. Received: `name={name!r}`")
+        hint = f"; the nearest are {', '.join(known[key] for key in near)}" if near else ""
+        raise ValueError(
+            f"No such model{hint}. `keras_shiftmlp.list_models()` lists them. "
+            f"Received: `name={name!r}`"
+        )
     return CONSTRUCTORS[known[wanted]]

@@ -1,5 +1,7 @@
 """Training recipes as data: keyword arguments of `train`, and of the model (`drop_path_rate`)."""
 
+from keras_shiftmlp.models._registry import find_constructor
+
 # What the ImageNet recipes of the papers share: 300 epochs at 224 pixels.
 _IMAGENET = dict(
     epochs=300,
@@ -97,6 +99,31 @@ RECIPES = {
         flip=True,
     ),
 }
+
+# For each general constructor, the ImageNet recipe of its paper.
+FAMILY_RECIPES = {
+    "Mixer": "mixer_imagenet",
+    "S2MLP": "s2_mlp_imagenet",
+    "S2MLPv2": "s2_mlp_v2_imagenet",
+    "MSMLP": "ms_mlp_imagenet_paper",
+}
+
+
+def imagenet_recipe(model: str) -> str:
+    """The name of the ImageNet recipe of the paper that a model is from.
+
+    Args:
+        model: A constructor's name, as for `get_model`.
+
+    Raises:
+        ValueError: For an unknown model.
+
+    Example:
+
+    >>> imagenet_recipe("S2MLPv2Small")
+    's2_mlp_v2_imagenet'
+    """
+    return FAMILY_RECIPES[find_constructor(model).family]
 
 
 def recipe(name: str, **changes) -> dict:

@@ -1,0 +1,39 @@
+"""What is known of the hardware, and which of two forms of a computation it prefers."""
+
+import functools
+import platform
+
+import keras
+
+
+@functools.cache
+def has_only_cpus() -> bool:
+    """Whether JAX or TensorFlow sees no accelerator."""
+    return all(device.startswith("cpu") for device in keras.distribution.list_devices())
+
+
+def is_faster_as_convolution(x) -> bool:
+    """Whether PyTorch multiplies `x` by a kernel faster as a convolution.
+
+    PyTorch computes float32 matrix products on a CPU with MKL and convolutions with oneDNN, which
+    is twice as fast on AMD. There is no gain where both use the same library.
+    """
+    return (
+        keras.backend.backend() == "torch"
+        and platform.machine() in ("x86_64", "AMD64")
+        and keras.backend.standardize_dtype(x.dtype) == "float32"
+        and x.device.type == "cpu"
+    )
+
+
+def is_faster_with_xla(model: keras.Model) -> bool:
+    """Whether to compile `model` with XLA, as measured.
+
+    On PyTorch, compilation takes minutes and gains nothing. On TensorFlow, Keras's own `"auto"`
+    never compiles on a CPU, which is slower except for layers with depthwise convolutions.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        slow = any(getattr(layer, "is_slow_with_xla_on_cpu", False) for layer in model.layers)
+        return not (slow and has_only_cpus())
+    return backend == "jax"

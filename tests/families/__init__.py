@@ -1,0 +1,73 @@
+"""What the suite knows of each family: one file per family, found without a central list.
+
+A family's file has `CASES` (tiny networks), `GOLDEN` (reference vectors) and, if the family has
+layers of its own, `LAYERS`.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+
+import keras
+
+import keras_shiftmlp
+from keras_shiftmlp.checkpoints.sources import Row
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One network of a family, small enough to build in a moment.
+
+    Args:
+        name: Key in the frozen files.
+        constructor: Name of the general constructor.
+        hyperparameters: Its hyper-parameters.
+        map_shape: Shape of the last feature map for images of `input_shape`.
+        levels: Pyramid levels.
+        any_size: Whether height and width may be unknown.
+        input_shape: Shape of the images.
+    """
+
+    name: str
+    constructor: str
+    hyperparameters: dict
+    map_shape: tuple[int, int, int]
+    levels: tuple[str, ...]
+    any_size: bool = True
+    input_shape: tuple[int, int, int] = (32, 48, 3)
+
+    def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
+        defaults = dict(input_shape=self.input_shape, classes=5)
+        return keras_shiftmlp.get_model(
+            self.constructor, **{**self.hyperparameters, **defaults, **kwargs}
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Golden:
+    """One reference network: the constructor, its hyper-parameters and the key table.
+
+    Args:
+        constructor: Name of the general constructor.
+        hyperparameters: Its hyper-parameters.
+        table: Rows from the reference's keys to our variables.
+        tolerance: Largest difference of a logit, in multiples of `max(1, max|logit|)`.
+    """
+
+    constructor: str
+    hyperparameters: dict
+    table: Sequence[Row]
+    tolerance: float = 1e-5
+
+
+MODEL_CASES: dict[str, Case] = {}
+GOLDEN: dict[str, Golden] = {}
+# Layers that take and return a map `(B, H, W, C)` of any size, by name: keyword arguments -> layer.
+LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {}
+
+for _module in pkgutil.iter_modules(__path__):
+    _family = importlib.import_module(f"{__name__}.{_module.name}")
+    MODEL_CASES |= {case.name: case for case in _family.CASES}
+    GOLDEN |= _family.GOLDEN
+    LAYERS |= getattr(_family, "LAYERS", {})
