@@ -63,7 +63,7 @@ recipe = training.recipe(recipe_name)
 if args.smoke:
     from PIL import Image
 
-    # One colour per class plus noise, in JPEG; each process generates its own.
+    # One brightness per class plus noise, in JPEG; each process generates its own.
     args.data = f"{args.out}/pictures_{options.get('shard', (0, 1))[0]}"
     rng = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 2)):

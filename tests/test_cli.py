@@ -16,10 +16,7 @@ USER_ERRORS = {
     "weights": (["evaluate", "S2MLPWide", "--weights", "imagenet", "--data", "."], "S2MLPWide"),
     "file": (["models", "--from-json", "no_such.json"], "no_such.json"),
     "model": (["bench", "MixerNanno", "--backends", "numpy"], "MixerNano"),
-    "size": (
-        ["export", "MixerNano", "--out", "x.onnx", "--size", "32", "48", "--images", "."],
-        "--size 32 48",
-    ),
+    "recipe": (["train", "MixerNano", "--data", ".", "--out", "x", "--recipe", "fine"], "finetune"),
 }
 
 
