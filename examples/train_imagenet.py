@@ -4,8 +4,8 @@
     python examples/train_imagenet.py MSMLPTiny --data tfds:imagenet2012
     python examples/train_imagenet.py --smoke        # four steps on random pictures
 
-`--data` is the usual folder with train/ and val/, each with one subfolder per class. Repeat the
-command after an interruption and it goes on where it was. `--distribute` uses several devices or
+`--data` is the usual folder with train/ and val/, each with one subfolder per class. The same
+command after an interruption continues the run. `--distribute` uses several devices or
 machines, see docs/distributed.md for the launch commands. Writes to --out: log.csv, card.json
 and model.keras; `--publish FOLDER` makes a tag of it.
 """
