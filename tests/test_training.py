@@ -158,6 +158,23 @@ def test_a_loss_that_is_no_number_stops_the_run(arrays, tmp_path):
     assert card["seed"] == 9 and json.loads((tmp_path / "settings.json").read_text())["seed"] == 9
 
 
+@on_torch
+def test_an_unfinished_run_keeps_its_folder(arrays, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise InterruptedError
+
+    recipe = dict(batch_size=8, learning_rate=1e-3)
+    with pytest.raises(InterruptedError):
+        training.train(linear(2), arrays, out=tmp_path, callbacks=[Stop()], epochs=3, **recipe)
+    for changes in (dict(epochs=1), dict(epochs=3, mixup=0.2), dict(epochs=3, label_smoothing=0.1)):
+        with pytest.raises(ValueError, match=rf"other settings.*'{list(changes)[-1]}'"):
+            training.train(linear(2), arrays, out=tmp_path, **recipe, **changes)
+    card = training.train(linear(2), arrays, out=tmp_path, epochs=3, **recipe)
+    assert [row["epoch"] for row in card["history"]] == [1, 2, 3]
+
+
 BAD_CALLS = {
     "flp": True,
     "schedule": "step",
@@ -201,7 +218,8 @@ def linear(classes, size=(16, 16)):
             keras.layers.Rescaling(1 / 255),
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.Dense(classes, activation="softmax", name="predictions"),
-        ]
+        ],
+        name="linear",
     )
     kernel = np.random.default_rng(0).normal(size=(3, classes))
     model.layers[-1].set_weights([kernel, np.zeros(classes)])
@@ -261,6 +279,19 @@ def test_the_average_spans_a_tenth_of_the_run(arrays, tmp_path):
     recipe["epochs"] = 20
     card = training.train(model, arrays, out=tmp_path / "low", ema_momentum=0.5, **recipe)
     assert card["ema_momentum"] == 0.5
+
+
+@on_torch
+def test_the_warm_up_is_counted_in_updates(arrays, tmp_path):
+    recipe = {**STILL, "epochs": 4, "batch_size": 8}  # three batches per epoch
+    for steps, changes in (
+        (0, {}),
+        (6, dict(warmup_epochs=2)),
+        (3, dict(warmup_epochs=2, accumulate=2)),
+        (4, dict(warmup_epochs=2, warmup_steps=4)),
+    ):
+        card = training.train(linear(2), arrays, out=tmp_path / str(steps), **recipe, **changes)
+        assert card["warmup_steps"] == steps
 
 
 @on_torch

@@ -39,7 +39,7 @@ def training_batches(
     Args:
         images: What to draw from; each epoch is a new permutation, its last images that fill no
             batch are left out.
-        image_size: Side of the square images that are given out, or their `(H, W)`, in pixels.
+        image_size: Side of the square images of the batches, or their `(H, W)`, in pixels.
         batch_size: Images per batch, over all shards.
         seed: Seed of order and augmentation.
         start: First batch, counted from the beginning of the run.
@@ -142,7 +142,7 @@ def evaluation_batches(
 
     Args:
         images: What to evaluate on.
-        image_size: Side of the square images that are given out, or their `(H, W)`, in pixels.
+        image_size: Side of the square images of the batches, or their `(H, W)`, in pixels.
         batch_size: Images per batch.
         crop_fraction: Share of the height and of the width of the resized image that is kept.
         passes: How often all images come.

@@ -105,12 +105,12 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.training = epoch, None
-        self.started = self.told = time.perf_counter()
+        self.started = self.logged = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
-        if now - self.told > 60:
-            self.told, rate = now, (batch + 1) / (now - self.started)
+        if now - self.logged > 60:
+            self.logged, rate = now, (batch + 1) / (now - self.started)
             done = self.epoch * self.steps + batch + 1
             logger.info(
                 "Epoch %d/%d, batch %d/%d: loss %.4g, %.0f images/s, about %.0f min left",

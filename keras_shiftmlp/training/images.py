@@ -74,11 +74,11 @@ class Images:
         return dataclasses.replace(self, source=source, labels=self.labels[indices])
 
     def split(self, held_out: int | float, seed: int = 0) -> tuple["Images", "Images"]:
-        """Two parts, the second of `held_out` images (or that share), with equal class shares."""
+        """Two splits, the second of `held_out` images (or that share), with equal class shares."""
         count = held_out if isinstance(held_out, int) else round(held_out * len(self))
         if not 0 < count < len(self):
             raise ValueError(
-                f"`held_out` must leave images in both parts of {len(self)}. "
+                f"`held_out` must leave images in both splits of {len(self)}. "
                 f"Received: `held_out={held_out!r}`"
             )
         # Shuffle, sort by rank within the class, so that each prefix has all classes alike.

@@ -59,12 +59,12 @@ def train(
     verbose: int | str = 0,
     **augmentation,
 ) -> dict:
-    """Trains `model` on `images`; repeated after an interruption, it goes on where it was.
+    """Trains `model` on `images`. The same call after an interruption continues the run.
 
-    The weights of the moving average, where there is one, are what is evaluated and what the
-    model holds at the end; in a short run its momentum is lowered so that it spans at most a
-    tenth of the updates (the card has the number). The model is left with a new AdamW, ready for
-    `fit` and `save`.
+    With `ema_momentum`, evaluation uses the moving average of the weights, and the model holds the
+    average at the end. A short run lowers the momentum, so that the average spans at most a tenth
+    of the updates; the card has the lowered value. After a run the model has a new AdamW and is
+    ready for `fit` and `save`.
 
     The folder `out` holds `settings.json`, `log.csv` with a row after each epoch, and `state/`
     until the end. A finished run adds `card.json`, `curves.png` (with Matplotlib) and
@@ -87,7 +87,7 @@ def train(
         crop_fraction: Share of the height and of the width of the resized image that evaluation
             keeps; the model remembers it, and the class names.
         jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX, and on
-            TensorFlow but for MS-MLP on a CPU.
+            TensorFlow except for MS-MLP on a CPU.
         shard: `(index, count)`: the part of each batch that this process takes. All processes
             read the state in `out`, the first alone writes.
         workers: Threads that prepare batches.
@@ -154,6 +154,23 @@ def train(
         layer_decay=layer_decay,
     )
     optimizer = build_optimizer(model, updates, **settings)
+    card = {
+        "model": model.name,
+        "parameters": model.count_params(),
+        "macs": count_macs(model),
+        "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
+        "images": len(images),
+        "classes": list(images.class_names),
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "seed": seed,
+        **settings,
+        "label_smoothing": label_smoothing,
+        "crop_fraction": crop_fraction,
+        **augmentation,
+    }
+    card = json.loads(json.dumps(card))  # as it is read back: pairs are lists
+    check_settings(out, card)
     writes = shard[0] == 0
     resume = Resume(out, seed, writes)
     batches = training_batches(
@@ -178,23 +195,6 @@ def train(
             shard=shard,
             workers=workers,
         )
-    card = {
-        "model": model.name,
-        "parameters": model.count_params(),
-        "macs": count_macs(model),
-        "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
-        "images": len(images),
-        "classes": list(images.class_names),
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "seed": seed,
-        **settings,
-        "label_smoothing": label_smoothing,
-        "crop_fraction": crop_fraction,
-        **augmentation,
-    }
-    card = json.loads(json.dumps(card))  # as it is read back: pairs are lists
-    check_settings(out, card)
 
     # Every argument is checked. From here on the model and the folder change.
     if isinstance(model, ImageModel):

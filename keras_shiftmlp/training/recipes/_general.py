@@ -15,7 +15,7 @@ RECIPES = {
         crop_padding=4,
         flip=True,
     ),
-    # From a checkpoint to a few thousand pictures of one's own.
+    # From a checkpoint to a data set of a few thousand images.
     "finetune": dict(
         epochs=15,
         batch_size=64,
