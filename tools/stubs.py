@@ -1,16 +1,11 @@
-"""Writes the two stubs that let editors and type checkers see every public name.
-
-    python tools/stubs.py            # writes them
-    python tools/stubs.py --check    # fails if one is stale
+"""The two stubs that let editors and type checkers see every public name.
 
 `keras_shiftmlp/models/__init__.pyi` has every argument of every constructor, as `inspect.signature`
 gives them. `keras_shiftmlp/__init__.pyi` re-exports names; `lazy_loader` reads it at run time.
 """
 
-import argparse
 import inspect
 import os
-import sys
 import textwrap
 from pathlib import Path
 
@@ -83,14 +78,10 @@ def package_stub() -> str:
     return "\n".join(lines) + "\n\n__version__: str\n"
 
 
-STUBS = {"models/__init__.pyi": models_stub, "__init__.pyi": package_stub}
+def read(path: str) -> str:
+    """The stub as it is; empty if there is none."""
+    file = PACKAGE / path
+    return file.read_text() if file.exists() else ""
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if a stub is stale")
-    check = parser.parse_args().check
-    for path, write in STUBS.items():
-        if not check:
-            (PACKAGE / path).write_text(write())
-        elif (PACKAGE / path).read_text() != write():
-            sys.exit(f"{path} is stale: run `make generate`")
+
+STUBS = {"models/__init__.pyi": models_stub, "__init__.pyi": package_stub}

@@ -1,5 +1,6 @@
 """What the command line prints: sizes of models, published checkpoints, and measured times."""
 
+import collections
 import json
 import math
 import statistics
@@ -65,6 +66,31 @@ def models_table(rows: Sequence[dict]) -> str:
     return markdown_table([*head, "paper's ImageNet top-1"], lines, numeric=range(1, 7))
 
 
+def families_table(rows: Sequence[dict]) -> str:
+    """The rows of `count_models` as a Markdown table with one row per family."""
+    from keras_shiftmlp.checkpoints.manifest import list_weights
+    from keras_shiftmlp.models._registry import find_constructor
+
+    weights = collections.Counter(row["model"] for row in list_weights())
+    families = collections.defaultdict(list)
+    for row in rows:
+        families[find_constructor(row["model"]).family].append(row)
+    lines = []
+    for family, sizes in sorted(families.items()):
+        sizes.sort(key=lambda row: row["params"])
+        names = [row["model"].removeprefix(family) for row in sizes]
+        millions = [f"{row['params'] / 1e6:.1f}" for row in sizes]
+        line = [
+            f"`{family}`",
+            ", ".join(names),
+            " to ".join(dict.fromkeys(millions[:: len(millions) - 1 or 1])),
+        ]
+        line += ["any" if find_constructor(family).any_size else "fixed"]
+        lines.append([*line, f"{sum(weights[row['model']] for row in sizes)}"])
+    head = ["family", "sizes", "parameters, 10^6", "image size", "weights"]
+    return markdown_table(head, lines, numeric=[4])
+
+
 def weights_table(model: str | None = None) -> str:
     """The published checkpoints of one model, or of all, as a Markdown table."""
     from keras_shiftmlp.checkpoints.manifest import COLUMNS, list_weights
@@ -85,15 +111,16 @@ def bench_report(results: dict[str, list[dict]]) -> str:
     Args:
         results: What `bench.run` returns and `bench.json` holds.
     """
-    tables = [_times_table(results["rows"])]
+    tables = [times_table(results["rows"])]
     if "pixels" in results:
         tables.append(_growth_table(results))
     if "profile" in results:
-        tables.append(_profile_table(results["profile"]))
+        tables.append(profile_table(results["profile"]))
     return "\n\n".join(tables)
 
 
-def _times_table(rows):
+def times_table(rows: Sequence[dict]) -> str:
+    """The rows of `bench.measure` as a Markdown table."""
     head = ["model", "backend", "mode", "ms/image", "spread", "images/s", "GFLOP/s"]
     head += ["products ms", "ratio", "peak MB", "compile s", "build s"]
     lines = []
@@ -122,7 +149,8 @@ def _growth_table(results):
     return markdown_table(head, lines, numeric=range(3, len(head)))
 
 
-def _profile_table(rows):
+def profile_table(rows: Sequence[dict]) -> str:
+    """The rows of `bench.profile` as a Markdown table."""
     lines = []
     for row in rows:
         numbers = [str(row["count"]), f"{row['ms']:.3f}", f"{row['matmul_ms']:.3f}"]
