@@ -78,13 +78,9 @@ def families_table(rows: Sequence[dict]) -> str:
     lines = []
     for family, sizes in sorted(families.items()):
         sizes.sort(key=lambda row: row["params"])
-        names = [row["model"].removeprefix(family) for row in sizes]
-        millions = [f"{row['params'] / 1e6:.1f}" for row in sizes]
-        line = [
-            f"`{family}`",
-            ", ".join(names),
-            " to ".join(dict.fromkeys(millions[:: len(millions) - 1 or 1])),
-        ]
+        smallest, largest = (f"{sizes[i]['params'] / 1e6:.1f}" for i in (0, -1))
+        line = [f"`{family}`", ", ".join(row["model"].removeprefix(family) for row in sizes)]
+        line += [f"{smallest} to {largest}"]
         line += ["any" if find_constructor(family).any_size else "fixed"]
         lines.append([*line, f"{sum(weights[row['model']] for row in sizes)}"])
     head = ["family", "sizes", "parameters, 10^6", "image size", "weights"]
