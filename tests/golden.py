@@ -1,9 +1,14 @@
 """The reference networks: which constructor, with what, and how the names translate."""
 
+from typing import NamedTuple
+
 from families import GOLDEN
 
-from keras_shiftmlp.checkpoints.port import as_is, conv, dense
 from keras_shiftmlp.checkpoints.sources import (
+    Row,
+    as_is,
+    conv,
+    dense,
     google_mixer,
     jittor_s2_mlp,
     official_ms_mlp,
@@ -60,30 +65,40 @@ _S2 = dict(patch_size=8, mlp_ratio=4)
 _JITTOR_S2 = dict(norm_position="pre", embed_norm=False)
 _S2V2 = dict(patch_sizes=(7, 2), dims=(16, 36), depths=(2, 2))
 
-# File name: (constructor, hyper-parameters, key table).
+
+class Case(NamedTuple):
+    """A reference network; its arrays are in the file of its name."""
+
+    constructor: str
+    hyperparameters: dict
+    table: list[Row]
+
+
 CASES = {
-    "mixer_google_tanh": ("Mixer", _MIXER | dict(gelu="tanh"), google_mixer.FLAX),
-    "mixer_google_legacy_layout": (
+    "mixer_google_tanh": Case("Mixer", _MIXER | dict(gelu="tanh"), google_mixer.FLAX),
+    "mixer_google_legacy_layout": Case(
         "Mixer",
         _MIXER | dict(gelu="tanh"),
         google_mixer.FLAX_BEFORE_LINEN,
     ),
-    "mixer_google_legacy_prelinen": (
+    "mixer_google_legacy_prelinen": Case(
         "Mixer",
         _MIXER | dict(gelu="tanh"),
         google_mixer.FLAX_BEFORE_LINEN,
     ),
-    "mixer_timm_erf": ("Mixer", _MIXER | dict(gelu="erf"), timm_mixer.STATE_DICT),
-    "s2_mlp_paper_wide_like": ("S2MLP", _S2 | dict(dim=24, depth=2), PAPER_S2_MLP),
-    "s2_mlp_paper_deep_like": ("S2MLP", _S2 | dict(dim=18, depth=4, norm="affine"), PAPER_S2_MLP),
-    "s2_mlp_v1_jittor": ("S2MLP", _S2 | _JITTOR_S2 | dict(dim=20, depth=3), jittor_s2_mlp.V1),
-    "s2_mlp_v2_paper_like": ("S2MLPv2", _S2V2, PAPER_S2_MLP_V2),
-    "s2_mlp_v2_paper_like_no_final_norm": (
+    "mixer_timm_erf": Case("Mixer", _MIXER | dict(gelu="erf"), timm_mixer.STATE_DICT),
+    "s2_mlp_paper_wide_like": Case("S2MLP", _S2 | dict(dim=24, depth=2), PAPER_S2_MLP),
+    "s2_mlp_paper_deep_like": Case(
+        "S2MLP", _S2 | dict(dim=18, depth=4, norm="affine"), PAPER_S2_MLP
+    ),
+    "s2_mlp_v1_jittor": Case("S2MLP", _S2 | _JITTOR_S2 | dict(dim=20, depth=3), jittor_s2_mlp.V1),
+    "s2_mlp_v2_paper_like": Case("S2MLPv2", _S2V2, PAPER_S2_MLP_V2),
+    "s2_mlp_v2_paper_like_no_final_norm": Case(
         "S2MLPv2",
         _S2V2 | dict(final_norm=False),
         PAPER_S2_MLP_V2,
     ),
-    "s2_mlp_v2_jittor": (
+    "s2_mlp_v2_jittor": Case(
         "S2MLPv2",
         dict(
             patch_sizes=(7, 2),
@@ -94,17 +109,17 @@ CASES = {
         ),
         jittor_s2_mlp.V2,
     ),
-    "ms_mlp_official": (
+    "ms_mlp_official": Case(
         "MSMLP",
         dict(dims=(22, 44, 88, 176), depths=(1, 1, 2, 1), mlp_ratio=2),
         official_ms_mlp.STATE_DICT,
     ),
-    "ms_mlp_official_nonsquare": (
+    "ms_mlp_official_nonsquare": Case(
         "MSMLP",
         dict(dims=(17, 34, 68, 136), depths=(1, 2, 1, 1)),
         official_ms_mlp.STATE_DICT,
     ),
-    "ms_mlp_official_lastrow1": (
+    "ms_mlp_official_lastrow1": Case(
         "MSMLP",
         dict(dims=(13, 26, 52, 104), depths=(1, 1, 1, 1)),
         official_ms_mlp.STATE_DICT,
@@ -112,6 +127,6 @@ CASES = {
 }
 
 CASES |= {
-    name: (golden.constructor, golden.hyperparameters, golden.table)
+    name: Case(golden.constructor, golden.hyperparameters, golden.table)
     for name, golden in GOLDEN.items()
 }

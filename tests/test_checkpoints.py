@@ -22,7 +22,7 @@ from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
-from keras_shiftmlp.checkpoints import manifest, resample
+from keras_shiftmlp.checkpoints import manifest
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -266,23 +266,6 @@ def test_parameters_of_small_checkpoints(home, name):
     assert model.count_params() == row["params"]
 
 
-@pytest.mark.parametrize("grid", [(4, 4), (7, 5), (2, 2), (1, 3)])
-def test_resampled_weights_are_right_in_space(grid):
-    rows, columns = np.mgrid[:4, :4].reshape(2, -1) + 0.5
-    kernel = np.stack([rows / 4, columns / 4, np.ones(16)], -1)  # (16 tokens, 3)
-    new = resample.resample_tokens(kernel, 0, grid, inputs=True) * np.prod(grid) / 16
-    new_rows, new_columns = (np.mgrid[: grid[0], : grid[1]].reshape(2, -1) + 0.5).astype(float)
-    np.testing.assert_allclose(new[:, 2], 1)
-    inner = (new_rows / grid[0] > 0.13) & (new_rows / grid[0] < 0.87)
-    np.testing.assert_allclose(new[inner, 0], (new_rows / grid[0])[inner], atol=0.06)
-    inner = (new_columns / grid[1] > 0.13) & (new_columns / grid[1] < 0.87)
-    np.testing.assert_allclose(new[inner, 1], (new_columns / grid[1])[inner], atol=0.06)
-    transposed = resample.resample_tokens(kernel.T, 1, grid, inputs=True).T
-    np.testing.assert_allclose(transposed * np.prod(grid) / 16, new)
-    if grid == (4, 4):
-        assert resample.resample_tokens(kernel, 0, grid, inputs=True) is kernel
-
-
 def test_mixer_at_another_size_sees_the_same(tmp_path):
     """A constant image gives the same logits at any size; a smooth one nearly."""
     case = MODEL_CASES["mixer"]
@@ -382,7 +365,7 @@ CHILD = """
 import hashlib, json, os, sys, time
 import keras
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.containers import readers
+from keras_shiftmlp.checkpoints.containers import npz
 
 def halt(*args, **kwargs):
     print("there", flush=True)
@@ -395,7 +378,7 @@ def load():
     os.write(1, f"{hashlib.sha256(weights).hexdigest()}\\n".encode())
 
 if sys.argv[1] == "reading":
-    readers._read_npz = halt
+    npz.read = halt
 if sys.argv[1] == "filling":
     assign, filled = keras.Variable.assign, []
     keras.Variable.assign = lambda *args: filled.append(assign(*args)) or filled[9:] and halt()

@@ -23,17 +23,25 @@ def load(case):
     pytest.skip(f"{case}.npz is not here")
 
 
+def weights_of(arrays):
+    return {
+        key.removeprefix("weights/"): value
+        for key, value in arrays.items()
+        if key.startswith("weights/")
+    }
+
+
 def build(case, arrays, **kwargs):
-    name, hyperparameters, table = golden.CASES[case]
+    case = golden.CASES[case]
     model = keras_shiftmlp.get_model(
-        name,
-        **hyperparameters,
+        case.constructor,
+        **case.hyperparameters,
         input_shape=arrays["input"].shape[1:],
         include_preprocessing=False,
         **kwargs,
     )
-    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
-    port(weights, table, model.layers)
+    # Without the top, the file still holds the head.
+    port(weights_of(arrays), case.table, model.layers)
     return model
 
 
@@ -63,14 +71,14 @@ def test_a_port_leaves_nothing_over():
     arrays = load("mixer_timm_erf")
     name, hyperparameters, table = golden.CASES["mixer_timm_erf"]
     model = keras_shiftmlp.get_model(name, **hyperparameters, classes=11, input_shape=(32, 48, 3))
-    weights = {key[8:]: value for key, value in arrays.items() if key.startswith("weights/")}
+    weights = weights_of(arrays)
     before = model.get_weights()
     missing = {key: value for key, value in weights.items() if key != "norm.bias"}
     swapped = weights | {"head.bias": weights["norm.bias"]}
     for broken, message in (
         (missing, "nothing for 'norm/beta'"),
         (weights | {"extra": np.zeros(1)}, "no use for 'extra'"),
-        (swapped, r"'head.bias' gives \(24,\), 'predictions/bias' is \(11,\)"),
+        (swapped, r"'head.bias': its shape is \(24,\), that of 'predictions/bias' is \(11,\)"),
         (weights | {"blocks.7.norm1.weight": np.zeros(24)}, "the model lacks 'block_7"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -101,5 +109,5 @@ def test_reference_in_plain_torch():
         include_preprocessing=False,
     )
     weights = {key: value.numpy() for key, value in reference.state_dict().items()}
-    port(weights, golden.CASES["ms_mlp_official"][2], model.layers)
+    port(weights, golden.CASES["ms_mlp_official"].table, model.layers)
     check(model, {"input": pixels.numpy(), "logits": expected}, "logits")

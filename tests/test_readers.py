@@ -21,12 +21,13 @@ import h5py
 import ml_dtypes
 import numpy as np
 import pytest
-import safetensors.numpy
+import safetensors.numpy as safetensors_numpy
 from cases import BACKEND, MODEL_CASES
 
-from keras_shiftmlp.checkpoints import manifest
-from keras_shiftmlp.checkpoints.containers import keras_h5, readers
-from keras_shiftmlp.checkpoints.h5 import H5File
+from keras_shiftmlp.checkpoints import containers, manifest
+from keras_shiftmlp.checkpoints.containers import _common, keras_h5, safetensors
+from keras_shiftmlp.checkpoints.containers import torch_pickle as torch_reader
+from keras_shiftmlp.checkpoints.port import WeightFile
 
 # The readers know no backend, so one of them is enough.
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on NumPy")
@@ -81,7 +82,7 @@ def refused(path, content=None, match=None):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match=match) as caught:
-        readers.read(path)
+        containers.read(path)
     assert "Received: `path=" in str(caught.value)
     return str(caught.value)
 
@@ -240,37 +241,40 @@ def path(tmp_path):
 
 def test_npz(path):
     path.write_bytes(npz(ARRAYS))
-    assert readers.container(path) == "npz"
-    assert_same(readers.read(path), ARRAYS)
-    assert_same(readers.read(str(path)), ARRAYS)
+    assert containers.container(path) == "npz" and containers.metadata(path) == {}
+    assert_same(containers.read(path), ARRAYS)
+    assert_same(containers.read(str(path)), ARRAYS)
 
 
 def test_compressed_npz(path):
     # Fresh layers are all zeros, which compress a thousandfold.
     arrays = {**ARRAYS, "zeros": np.zeros((1000, 1000), "float32")}
     path.write_bytes(npz(arrays, np.savez_compressed))
-    assert_same(readers.read(path), arrays)
+    assert_same(containers.read(path), arrays)
 
 
 def test_big_endian_npz(path):
     arrays = {"a": np.arange(6, dtype=">f4").reshape(2, 3), "b": np.arange(3, dtype=">i8")}
     path.write_bytes(npz(arrays))
-    assert_same(readers.read(path), {"a": arrays["a"].astype("f4"), "b": arrays["b"].astype("i8")})
+    assert_same(
+        containers.read(path), {"a": arrays["a"].astype("f4"), "b": arrays["b"].astype("i8")}
+    )
 
 
 def test_safetensors(path):
     arrays = {key: np.ascontiguousarray(array) for key, array in ARRAYS.items()}
     arrays["bfloat16"] = RNG.normal(size=(3, 2)).astype(ml_dtypes.bfloat16)
-    path.write_bytes(safetensors.numpy.save(arrays, metadata={"format": "pt"}))
-    assert readers.container(path) == "safetensors"
-    assert_same(dict(sorted(readers.read(path).items())), dict(sorted(arrays.items())))
+    path.write_bytes(safetensors_numpy.save(arrays, metadata={"format": "pt"}))
+    assert containers.container(path) == "safetensors"
+    assert containers.metadata(path) == {"format": "pt"}
+    assert_same(dict(sorted(containers.read(path).items())), dict(sorted(arrays.items())))
 
 
 def test_a_header_whose_length_looks_like_html(path):
     header = json.dumps({"a": entry()}, separators=(",", ":")).encode().ljust(ord("<"))
     path.write_bytes(with_header(header, bytes(4)))
     assert path.read_bytes().startswith(b"<")
-    assert_same(readers.read(path), {"a": np.zeros(1, "float32")})
+    assert_same(containers.read(path), {"a": np.zeros(1, "float32")})
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
@@ -295,27 +299,27 @@ def test_torch(torch, path, legacy, protocol):
         "mask": torch.tensor([True, False]),
     }
     path.write_bytes(torch_file(tensors, legacy, pickle_protocol=protocol))
-    assert readers.container(path) == "torch"
+    assert containers.container(path) == "torch"
     # With `weights_only`, PyTorch warns of protocols other than its own.
     loaded = torch.load(path, weights_only=False)
     loaded["bfloat16"] = loaded["bfloat16"].float()
-    assert_same(readers.read(path), {key: x.detach().numpy() for key, x in loaded.items()})
+    assert_same(containers.read(path), {key: x.detach().numpy() for key, x in loaded.items()})
 
 
 @pytest.mark.parametrize("legacy", [False, True], ids=["zip", "legacy"])
 def test_a_training_checkpoint(torch, path, legacy):
     path.write_bytes(torch_file(checkpoint(), legacy))
     expected = torch.load(path, weights_only=False)["model"]
-    assert_same(readers.read(path), {key: x.numpy() for key, x in expected.items()})
+    assert_same(containers.read(path), {key: x.numpy() for key, x in expected.items()})
 
 
 def test_only_the_state_dict_is_read(torch, path, monkeypatch):
     content = checkpoint()
     path.write_bytes(torch_file(content))
     asked = []
-    fill = readers._fill
-    monkeypatch.setattr(readers, "_fill", lambda x, n: asked.append(n) or fill(x, n))
-    readers.read(path)
+    fill = torch_reader.fill
+    monkeypatch.setattr(torch_reader, "fill", lambda x, n: asked.append(n) or fill(x, n))
+    containers.read(path)
     # The numbers, then data.pkl and the byte order; AdamW's moments would be twice as much.
     assert len(asked) == len(content["model"]) + 2
 
@@ -323,7 +327,7 @@ def test_only_the_state_dict_is_read(torch, path, monkeypatch):
 def test_shared_storage_is_read_once(torch, path):
     big = torch.arange(12.0).reshape(3, 4)
     path.write_bytes(torch_file({"a": big, "b": big[1], "c": big.T}))
-    arrays = readers.read(path)
+    arrays = containers.read(path)
     assert np.shares_memory(arrays["a"], arrays["b"])
     assert arrays["c"].flags.c_contiguous
 
@@ -340,21 +344,29 @@ def test_where_the_state_dict_is(torch, path):
         ({"module.w": averaged["w"], "epoch": 3, "args": CfgNode(), "best": 0.5}, 1),
     ]:
         path.write_bytes(torch_file(content))
-        arrays = readers.read(path)
+        arrays = containers.read(path)
         assert arrays.keys() == {"w"} and arrays["w"].tolist() == [expected]
     path.write_bytes(torch_file({"module.w": plain["w"], "head": averaged["w"]}))
-    assert readers.read(path).keys() == {"module.w", "head"}
+    assert containers.read(path).keys() == {"module.w", "head"}
 
 
 def test_torch_is_not_needed(torch, path):
     path.write_bytes(torch_file(checkpoint()))
     code = (
         "import sys\n"
-        "from keras_shiftmlp.checkpoints.containers import readers\n"
-        "assert len(readers.read(sys.argv[1])) == 7\n"
+        "from keras_shiftmlp.checkpoints import containers\n"
+        "assert len(containers.read(sys.argv[1])) == 7\n"
         "assert not {'torch', 'tensorflow', 'jax', 'yacs'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, path], check=True)
+
+
+def test_long_texts_and_bytes_are_passed_over(torch, path):
+    config = {"text": "é" * 100_000, "bytes": bytes(100_000), "array": bytearray(100_000)}
+    for protocol in (2, 4, 5):
+        content = {"config": config, "model": {"w": torch.ones(2), "note": "x" * 70_000}}
+        path.write_bytes(torch_file(content, pickle_protocol=protocol))
+        assert_same(containers.read(path), {"w": np.ones(2, "float32")})
 
 
 def test_python_2_pickles(torch, path):
@@ -366,13 +378,13 @@ def test_python_2_pickles(torch, path):
     data_pkl = data_pkl.replace(b"U\1w", b"]U\1w").removesuffix(b"s.") + b"eatR."
     data_pkl = data_pkl.replace(b"]U\1w", b"](U\1w")
     path.write_bytes(torch_zip(data_pkl, [("0", struct.pack("<2f", 1, 2))]))
-    assert_same(readers.read(path), {"w": np.array([1, 2], "float32")})
+    assert_same(containers.read(path), {"w": np.array([1, 2], "float32")})
 
 
 def test_h5(path):
     path.write_bytes(h5(H5_ARRAYS))
-    assert readers.container(path) == "h5"
-    arrays = readers.read(path)
+    assert containers.container(path) == "h5"
+    arrays = containers.read(path)
     assert arrays.keys() == H5_ARRAYS.keys()
     for key, expected in H5_ARRAYS.items():
         assert arrays[key].dtype == expected.dtype
@@ -387,7 +399,7 @@ def test_h5_of_a_compiled_model(path, case):
     model.compile("adam", "mse")
     model.optimizer.build(model.trainable_variables)
     model.save_weights(path.with_suffix(".weights.h5"))
-    arrays, expected = readers.read(path.with_suffix(".weights.h5")), {}
+    arrays, expected = containers.read(path.with_suffix(".weights.h5")), {}
     with h5py.File(path.with_suffix(".weights.h5")) as file:
         for group in file["layers"].values():
             name = group["vars"].attrs["name"]
@@ -412,7 +424,7 @@ def test_other_files(path):
     for page in (b"<!DOCTYPE html><html>", b" \n\t<html>", b"\xef\xbb\xbf\r\n<?xml"):
         path.write_bytes(page)
         with pytest.raises(ValueError, match="web page"):
-            readers.container(path)
+            containers.container(path)
     for content in (b"", b"PK", b"\x80", b"\x80\2}.", b"text", bytes(100), b"{" * 20):
         refused(path, content)
     refused(path, zipped([("config.json", b"{}")]), "neither an .npz nor")
@@ -422,12 +434,12 @@ def test_other_files(path):
 
 def test_bad_paths(tmp_path):
     with pytest.raises(FileNotFoundError):
-        readers.read(tmp_path / "missing")
+        containers.read(tmp_path / "missing")
     with pytest.raises(IsADirectoryError):
-        readers.read(tmp_path)
+        containers.read(tmp_path)
     for path in (3, None, b"\0", "\0", ["a"]):
         with pytest.raises(ValueError, match="Received"):
-            readers.container(path)
+            containers.container(path)
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         refused(tmp_path / "pipe", match="no regular file")
@@ -546,7 +558,7 @@ def test_h5_that_is_cut_or_shares_places(path, monkeypatch):
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ml_dtypes.bfloat16])
 def test_numbers_that_are_not_finite(path, value, dtype):
     arrays = {"ok": np.ones(3, "float32"), "the/bad": np.array([[1, value]], dtype)}
-    refused(path, safetensors.numpy.save(arrays), "'the/bad' holds NaN")
+    refused(path, safetensors_numpy.save(arrays), "'the/bad' holds NaN")
     if dtype != ml_dtypes.bfloat16:
         refused(path, npz(arrays), "'the/bad' holds NaN")
 
@@ -622,9 +634,9 @@ def test_zip_bombs(path, torch):
     refused(path, overlap)
     # Half of the arrays would be more than is allowed, though the file is honest.
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(readers, "MAX_BYTES", 1000)
+        patch.setattr(_common, "MAX_BYTES", 1000)
         refused(path, npz({"a": np.ones(200)}), "declare")
-        refused(path, safetensors.numpy.save({"a": np.ones(200)}), "declare")
+        refused(path, safetensors_numpy.save({"a": np.ones(200)}), "declare")
         refused(path, torch_file({"a": torch.ones(200, dtype=torch.double)}, True), "declare")
 
 
@@ -661,8 +673,8 @@ def test_safetensors_headers(path):
     for length in (2**64 - 1, 2**63, 100_000_001, 40):
         refused(path, struct.pack("<Q", length) + b'{"a": 1}')
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", readers.MAX_SAFETENSORS_HEADER + 1) + b"{")
-        file.truncate(readers.MAX_SAFETENSORS_HEADER + 100)
+        file.write(struct.pack("<Q", safetensors.MAX_HEADER + 1) + b"{")
+        file.truncate(safetensors.MAX_HEADER + 100)
     refused(path, match="header takes")
 
 
@@ -670,7 +682,7 @@ def test_tensors_that_reach_beyond_their_storage(torch, path):
     good = ("FloatStorage", "0", 4, 0, (2, 2), (2, 1))
     record = [("0", struct.pack("<4f", 1, 2, 3, 4))]
     path.write_bytes(torch_zip(torch_pickle({"w": good}), record))
-    assert readers.read(path)["w"].tolist() == [[1, 2], [3, 4]]
+    assert containers.read(path)["w"].tolist() == [[1, 2], [3, 4]]
     for index, value in [
         (2, 3),
         (2, 5),
@@ -734,9 +746,9 @@ def test_torch_zip_layouts(torch, path):
     data_pkl = torch_pickle({"w": ("FloatStorage", "0", 1, 0, (1,), (1,))})
     files = [("t/data.pkl", data_pkl), ("t/data/0", bytes(4))]
     path.write_bytes(zipped(files))
-    assert_same(readers.read(path), {"w": np.zeros(1, "float32")})
+    assert_same(containers.read(path), {"w": np.zeros(1, "float32")})
     path.write_bytes(zipped(files, zipfile.ZIP_DEFLATED))
-    assert_same(readers.read(path), {"w": np.zeros(1, "float32")})
+    assert_same(containers.read(path), {"w": np.zeros(1, "float32")})
     for extra, match in [
         (("t/byteorder", b"big"), "in place of 6|big-endian"),
         (("t/byteorder", b"BIGBIG"), "big-endian"),
@@ -846,11 +858,11 @@ def test_nothing_hostile_takes_memory(tmp_path):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from test_readers import peak, readers\n"
+        "from test_readers import containers, peak\n"
         "before = peak()\n"
         "for path in Path(sys.argv[1]).iterdir():\n"
         "    try:\n"
-        "        readers.read(path)\n"
+        "        containers.read(path)\n"
         "    except ValueError:\n"
         "        continue\n"
         "    raise SystemExit(f'{path} was read')\n"
@@ -899,7 +911,7 @@ def test_nothing_is_executed(torch, path, tmp_path, legacy, protocol):
             {**weights, "hook": call} if call is not calls[-2] else weights,
         ):
             path.write_bytes(torch_file(content, **kwargs))
-            assert readers.read(path)["w"].tolist() == [1, 1]
+            assert containers.read(path)["w"].tolist() == [1, 1]
         refused(path, torch_file({"model": call}, **kwargs), "no state dict")
     # The canary does sing where a file is trusted.
     path.write_bytes(torch_file({"hook": calls[1]}, **kwargs))
@@ -1014,7 +1026,7 @@ def mutate_h5(rng, content):
     return buffer.getvalue()
 
 
-def run_mutants(tmp_path, seeds, structured, read_file=readers.read):
+def run_mutants(tmp_path, seeds, structured, read_file=containers.read):
     """Reads `MUTANTS` files; asserts what may come of them, and returns how many were read."""
     hashes = [hashlib.sha256(content).hexdigest() for content in seeds]
     rng = random.Random(0)
@@ -1059,7 +1071,7 @@ def test_mutants_of_npz(tmp_path):
 def test_mutants_of_safetensors(tmp_path):
     arrays = {key: np.ascontiguousarray(array) for key, array in ARRAYS.items()}
     arrays["bfloat16"] = np.ones(3, ml_dtypes.bfloat16)
-    run_mutants(tmp_path, [safetensors.numpy.save(arrays)], mutate_header)
+    run_mutants(tmp_path, [safetensors_numpy.save(arrays)], mutate_header)
 
 
 def test_mutants_of_h5(tmp_path):
@@ -1073,7 +1085,7 @@ def test_mutants_of_h5(tmp_path):
     [model, _] = models
 
     def load(path):
-        H5File(path).load(model.layers)
+        WeightFile(path, "mutant", "Mixer").load(model.layers)
         return {weight.path: np.asarray(weight) for weight in model.weights}
 
     run_mutants(tmp_path, seeds, mutate_h5, load)

@@ -12,9 +12,11 @@ import h5py
 import keras
 import numpy as np
 import pytest
+import safetensors.numpy
 from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp
+from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
 
 PUBLISHED_PATHS = HERE / "published_variable_paths.json"
@@ -26,6 +28,10 @@ def saved(case, tmp_path):
     path = tmp_path / "body.weights.h5"
     model.save_weights(path)
     return model, path
+
+
+def numbers(weight):
+    return keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
 
 
 def published_paths(name):
@@ -119,7 +125,7 @@ def test_layers_of_ones_own_are_left_alone(case, saved, pixels):
     image_sum = np.repeat(pixels.sum(-1, keepdims=True), 3, -1)
     np.testing.assert_allclose(run(again, pixels), run(model, image_sum), atol=1e-5)
     again.save_weights(path)
-    with pytest.raises(ValueError, match=r"In the file only: \['own'\]"):
+    with pytest.raises(ValueError, match=r"no place, the model lacks 'own/0'.*`weights="):
         case.build(weights=path)
 
 
@@ -136,8 +142,75 @@ def test_half_precision_files(case, pixels, tmp_path):
     model.save_weights(tmp_path / "half.weights.h5")
     again = case.build(weights=tmp_path / "half.weights.h5")
     for old, new in zip(model.weights, again.weights):
-        expected = keras.ops.convert_to_numpy(keras.ops.cast(old, "float32"))
-        np.testing.assert_array_equal(keras.ops.convert_to_numpy(new), expected)
+        np.testing.assert_array_equal(numbers(new), numbers(old))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "mixed_bfloat16"])
+def test_safetensors_of_our_own(case, dtype, tmp_path):
+    path = tmp_path / "weights.bin"
+    model = case.build(dtype=dtype)
+    save_safetensors(model, path)
+    stored = safetensors.numpy.load_file(path)
+    assert {key: array.dtype.name for key, array in stored.items()} == {
+        weight.path: weight.dtype for weight in model.weights
+    }
+    again = case.build(weights=path, classes=None, dtype=dtype)
+    assert again.output_shape == (None, 5)
+    for old, new in zip(model.weights, again.weights, strict=True):
+        assert old.path == new.path and old.dtype == new.dtype
+        np.testing.assert_array_equal(numbers(old), numbers(new))
+    # Half precision is exact in float32.
+    for old, new in zip(model.weights, case.build(weights=path).weights):
+        np.testing.assert_array_equal(numbers(old), numbers(new))
+
+
+def test_safetensors_fill_a_body_or_another_head(case, tmp_path, pixels, caplog):
+    path = tmp_path / "own.safetensors"
+    model = case.build()
+    save_safetensors(model.layers, path)
+    body = case.build(weights=path, include_top=False)
+    other = keras.Model(model.input, model.get_layer(body.layers[-1].name).output)
+    np.testing.assert_allclose(run(body, pixels), run(other, pixels), atol=1e-6)
+    with caplog.at_level(logging.WARNING, "keras_shiftmlp"):
+        assert case.build(weights=path, classes=7).output_shape == (None, 7)
+    assert "fresh head of 7 classes" in caplog.text
+
+
+def test_safetensors_are_recognised_by_their_metadata(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    case = MODEL_CASES["mixer"]
+    model = case.build()
+    save_safetensors(model, path)
+    arrays = safetensors.numpy.load_file(path)
+    safetensors.numpy.save_file(arrays, path, {"format": "pt"})
+    with pytest.raises(ValueError, match="one of these layouts"):
+        case.build(weights=path)
+    missing, extra = dict(arrays), arrays | {"block_9_norm/gamma": arrays["norm/gamma"]}
+    del missing["norm/beta"]
+    for broken, message in (
+        (missing, r"nothing for 'norm/beta'.*Received: `weights="),
+        (extra, r"no place, the model lacks 'block_9_norm/gamma'"),
+        (arrays | {"predictions/alpha": arrays["norm/gamma"]}, "lacks 'predictions/alpha'"),
+        (arrays | {"norm/beta": np.zeros(20, "int32")}, "'norm/beta': its numbers are of the type"),
+    ):
+        safetensors.numpy.save_file(broken, path, {"format": "keras_shiftmlp"})
+        with pytest.raises(ValueError, match=message):
+            case.build(weights=path)
+    with pytest.raises(ValueError, match="path of its own"):
+        save_safetensors([*model.layers, *case.build().layers], path)
+
+
+def test_a_weight_that_a_file_has_twice(tmp_path):
+    path = tmp_path / "weights.h5"
+    case = MODEL_CASES["s2_mlp_v2"]
+    case.build().save_weights(tmp_path / "file.weights.h5")
+    (tmp_path / "file.weights.h5").rename(path)
+    with h5py.File(path, "a") as file:
+        name = "stage_0_block_0_spatial"
+        [group] = [g for g in file["layers"].values() if g["vars"].attrs["name"] == name]
+        group["vars"]["0"] = group["expand/vars/0"][()]
+    with pytest.raises(ValueError, match=f"two arrays of the file are for '{name}/expand/kernel'"):
+        case.build(weights=path)
 
 
 def test_a_body_needs_to_be_told_the_classes(case, tmp_path):
@@ -159,9 +232,9 @@ def test_pretrained_head_takes_softmax_or_nothing(case, saved):
 def test_another_network_is_refused(tmp_path):
     path = tmp_path / "file.weights.h5"
     MODEL_CASES["s2_mlp"].build().save_weights(path)
-    with pytest.raises(ValueError, match=r"In the file only: .*block_0_spatial_fc1"):
+    with pytest.raises(ValueError, match=r"the model lacks 'block_0_spatial_fc1/0'"):
         MODEL_CASES["s2_mlp_v2"].build(weights=path)
-    with pytest.raises(ValueError, match=r"stem/kernel is \(8, 8, 3, 24\), the file's"):
+    with pytest.raises(ValueError, match=r"that of 'stem/kernel' is \(8, 8, 3, 24\)"):
         MODEL_CASES["s2_mlp"].build(weights=path, **{"dim": 24})
 
 
@@ -177,7 +250,7 @@ def test_broken_files_are_refused(case, saved, tmp_path):
     with h5py.File(path, "a") as file:
         group = next(g for g in file["layers"].values() if g["vars"].attrs["name"] == "predictions")
         del group["vars"]["1"]
-    with pytest.raises(ValueError, match="predictions has 2 weights, the file 1"):
+    with pytest.raises(ValueError, match="nothing for 'predictions/bias'"):
         case.build(weights=path)
 
 

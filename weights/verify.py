@@ -18,8 +18,7 @@ import numpy as np
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints import sources
-from keras_shiftmlp.checkpoints.containers import readers
+from keras_shiftmlp.checkpoints import containers, sources
 
 parser = argparse.ArgumentParser(
     description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter
@@ -111,7 +110,7 @@ else:
     facts = ours.preprocessing
     # As the original does it: to 0..1 first, then mean and standard deviation.
     pixels = (images / np.float32(255) - np.float32(facts.mean)) / np.float32(facts.std)
-    weights = readers.read(args.file)
+    weights = containers.read(args.file)
     config = getattr(keras_shiftmlp, args.model).config
     source = sources.recognise(weights, str(args.file)).name
     if source == "google_mixer":

@@ -6,13 +6,14 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from keras_shiftmlp.checkpoints import containers, manifest
 from keras_shiftmlp.checkpoints import fetch as download
-from keras_shiftmlp.checkpoints import manifest
-from keras_shiftmlp.checkpoints.containers import readers
-from keras_shiftmlp.checkpoints.h5 import H5File
 from keras_shiftmlp.checkpoints.manifest import list_weights, weights_info
-from keras_shiftmlp.checkpoints.ported import PortedFile
+
+if TYPE_CHECKING:
+    from keras_shiftmlp.checkpoints.port import WeightFile
 
 __all__ = ["Checkpoint", "WeightsNotAvailableError", "find", "list_weights", "weights_info"]
 
@@ -43,7 +44,7 @@ class Checkpoint:
     gelu: str | None = None
     preprocessing: str | dict | None = None
     class_names: tuple[str, ...] | None = None
-    file: H5File | PortedFile | None = None
+    file: "WeightFile | None" = None
     entry: dict | None = None
 
     @property
@@ -122,7 +123,7 @@ def find(model: str, family: str, weights: str | os.PathLike | None) -> Checkpoi
         # Two addresses may end alike and still be two files.
         digest = hashlib.sha256(name.encode()).hexdigest()[:12]
         ending = re.sub(r"[^\w.-]", "_", name.split("?")[0].rstrip("/").split("/")[-1])
-        path = download.fetch([name], f"{digest}-{ending}", looks_right=readers.read)
+        path = download.fetch([name], f"{digest}-{ending}", looks_right=containers.read)
         return _of_file(path, name, family)
     if os.path.isfile(name):
         return _of_file(Path(name), name, family)
@@ -148,13 +149,14 @@ def find(model: str, family: str, weights: str | os.PathLike | None) -> Checkpoi
 
 def _of_file(path, received, family):
     file = _open(path, received, family)
-    return Checkpoint(received, file.classes, gelu=file.gelu, file=file)
+    return Checkpoint(received, file.classes, gelu=file.hyperparameters.get("gelu"), file=file)
 
 
 def _open(path, received, family):
-    if readers.container(path) == "h5":
-        return H5File(path)
-    return PortedFile(readers.read(path), received, family)
+    # This imports Keras, which takes seconds and which a list of weights does not need.
+    from keras_shiftmlp.checkpoints.port import WeightFile
+
+    return WeightFile(path, received, family)
 
 
 def _fetch(entry):
@@ -173,7 +175,7 @@ def _fetch(entry):
         urls,
         filename,
         **verification,
-        looks_right=readers.read,
+        looks_right=containers.read,
     )
 
 

@@ -1,68 +1,104 @@
-"""One engine for every foreign checkpoint: a key table, and no tensor left over on either side."""
+"""Fills layers from a weight file: a table of keys, and no array left over on either side.
 
-import dataclasses
+Keras itself addresses the layers in a `.weights.h5` by class and order, so a file can load into the
+wrong layers silently. The file also holds every layer's name, and here the names decide.
+"""
+
+import os
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+import keras
+import ml_dtypes
 import numpy as np
+import safetensors.numpy
 
-from keras_shiftmlp.checkpoints.resample import fit_token_weight, token_grid
+from keras_shiftmlp.checkpoints import containers, sources
+from keras_shiftmlp.checkpoints.sources import Row, as_is
+from keras_shiftmlp.layers.names import HEAD, POOLED_NORM
 
-# Layers that a model without the top, or with another number of classes, does not share.
-HEAD = {"pooled_norm", "predictions"}
-
-# (pattern of the source's key, our variable's path, what to do with the array); a path of `None`
-# names what is knowingly left out.
-Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-    """One layout of tensors: who writes it, which family it fills and how to recognise it."""
-
-    name: str
-    family: str  # name of the general constructor
-    marker: str  # a key that no other layout has
-    head: str  # the classifier's bias: its length is the number of classes
-    table: Sequence[Row]
-    # What the files of this layout need of the constructor.
-    hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+# Our own files: the keys are the paths of the variables.
+IDENTITY: list[Row] = [(r"(?s).*", r"\g<0>", as_is)]
+# What the metadata of our own `.safetensors` say.
+FORMAT = "keras_shiftmlp"
 
 
-def as_is(array):
-    return array
+class WeightFile:
+    """The weights in a file, ours or a publisher's.
 
+    Args:
+        path: Path of a `.weights.h5` or `.safetensors` of this package, or of a publisher's file.
+        received: What the user wrote, for messages.
+        family: Name of the general constructor.
 
-def dense(array):
-    """PyTorch's `(out, in)` to Keras's `(in, out)`."""
-    return array.T
-
-
-def conv(array):
-    """PyTorch's `(out, in, kh, kw)` to Keras's `(kh, kw, in, out)`."""
-    return array.transpose(2, 3, 1, 0)
-
-
-def depthwise(array):
-    """PyTorch's `(C, 1, kh, kw)` to Keras's `(kh, kw, C, 1)`."""
-    return array.transpose(2, 3, 0, 1)
-
-
-def port(arrays: dict[str, np.ndarray], table: Iterable[Row], layers: Iterable) -> None:
-    """Fills every weight of `layers` once, from `arrays`, by the rows of `table`.
-
-    Layers of the head may be absent from `layers`. Token-mixing weights of another image size are
-    resampled. `arrays` is emptied: each is let go once it is in the model, so that file and model
-    don't lie in memory twice at the end.
+    Attributes:
+        classes: Width of the classifier, `None` if the file has none.
+        source: Name of the publisher's layout, `None` for our own files.
+        hyperparameters: Hyper-parameters of the constructor that the layout needs, such as `gelu`.
 
     Raises:
-        ValueError: Where an array matches no row, a weight stays empty or would be filled twice,
-            or a shape differs; names them all and changes nothing.
+        ValueError: If the file is damaged, its layout is unknown or it belongs to another family.
     """
-    variables = {weight.path: weight for layer in layers for weight in layer.weights}
-    grid = token_grid(layers)
+
+    def __init__(self, path: str | os.PathLike, received: str, family: str):
+        self._received, self._arrays = received, containers.read(path)
+        self._keras_keys = containers.container(path) == "h5"
+        self.source, self.hyperparameters, self._table = None, {}, IDENTITY
+        head = f"{HEAD}/0" if self._keras_keys else f"{HEAD}/kernel"
+        if not self._keras_keys and containers.metadata(path).get("format") != FORMAT:
+            source = sources.recognise(self._arrays, received)
+            if source.family != family:
+                raise ValueError(
+                    f"The file holds a {source.family} ({source.name}), not a {family}. "
+                    f"Received: `weights={received!r}`"
+                )
+            self.source, self._table, head = source.name, source.table, source.head
+            self.hyperparameters = dict(source.hyperparameters)
+        head = self._arrays.get(head)
+        self.classes = None if head is None else np.atleast_1d(head).shape[-1]
+
+    def load(self, layers: Sequence, grid: tuple[int, int] | None = None) -> None:
+        """Fills the weights of `layers`, each exactly once; see `port`. It works once.
+
+        Args:
+            layers: The layers of a functional model, or some of them.
+            grid: Rows and columns of the model's final feature map.
+        """
+        arrays, self._arrays = self._arrays, {}
+        try:
+            if self._keras_keys:
+                arrays = _by_path(arrays, layers)
+            port(arrays, self._table, layers, grid)
+        except ValueError as error:
+            raise ValueError(f"{error}. Received: `weights={self._received!r}`") from None
+
+
+def port(
+    arrays: dict[str, np.ndarray],
+    table: Iterable[Row],
+    layers: Sequence,
+    grid: tuple[int, int] | None = None,
+) -> None:
+    """Fills every weight of `layers` once, from `arrays`, by the rows of `table`.
+
+    Layers of the head may be absent from `layers`. If a shape differs, the layer that owns the
+    weight may resample the array. `arrays` is emptied: each array is released once its weight is
+    filled, so that file and model are not in memory twice at the end.
+
+    Args:
+        arrays: The arrays of the file by key.
+        table: Patterns of keys, and the paths of the variables that they fill.
+        layers: The layers of a functional model, or some of them.
+        grid: Rows and columns of the model's final feature map, for layers that resample.
+
+    Raises:
+        ValueError: If an array matches no row, a weight stays empty or would be filled twice, or a
+            shape differs. The message names all of them, and nothing is changed.
+    """
+    variables = {weight.path: (layer, weight) for layer in layers for weight in layer.weights}
+    grid = _grid_of_map(layers) if grid is None else grid
     rows = [(re.compile(pattern), target, change) for pattern, target, change in table]
+    absent = {HEAD, POOLED_NORM} - {layer.name for layer in layers}
     filled, problems = {}, []
     for key, array in arrays.items():
         match, target, change = _find_row(rows, key)
@@ -74,28 +110,104 @@ def port(arrays: dict[str, np.ndarray], table: Iterable[Row], layers: Iterable) 
         path = match.expand(target)
         if path in filled:
             problems.append(f"{path!r} would be filled twice")
-        elif path not in variables and path.split("/")[0] in HEAD:
-            continue
-        elif path not in variables:
+        elif path in variables:
+            filled[path] = None
+            try:
+                filled[path] = _fit(change(array), *variables[path], grid)
+            except ValueError as error:
+                problems.append(f"{key!r}: {error}")
+        elif path.split("/")[0] not in absent:
             problems.append(f"{key!r} has no place, the model lacks {path!r}")
-        else:
-            if array.dtype.kind in "iub":
-                problems.append(f"{key!r} holds numbers of the type {array.dtype}")
-            shape = tuple(variables[path].shape)
-            filled[path] = fit_token_weight(change(array), path, shape, grid)
-            # Axes of size one carry nothing: EinsumDense keeps the bias of S tokens as (S, 1).
-            if _without_units(filled[path].shape) != _without_units(shape):
-                problems.append(f"{key!r} gives {filled[path].shape}, {path!r} is {shape}")
     problems += [f"nothing for {path!r}" for path in variables if path not in filled]
     if problems:
-        raise ValueError(f"The checkpoint does not fit this model: {'; '.join(problems)}")
+        raise ValueError(f"The file does not fit this model: {'; '.join(problems)}")
     arrays.clear()
-    for path, variable in variables.items():
-        variable.assign(filled.pop(path).reshape(variable.shape))
+    for path, (_, variable) in variables.items():
+        variable.assign(filled.pop(path))
 
 
-def _without_units(shape):
-    return [size for size in shape if size != 1]
+def save_safetensors(model, path: str | os.PathLike) -> None:
+    """Writes the weights of a model to a `.safetensors` file, which `weights=path` loads.
+
+    The keys are the paths of the variables, such as `block_0_channel_fc1/kernel`, and every weight
+    keeps its dtype.
+
+    Args:
+        model: A functional model, or an iterable of its layers.
+        path: Path of the file.
+
+    Raises:
+        ValueError: If two weights have the same path.
+
+    Example:
+
+    >>> import tempfile, os
+    >>> import keras_shiftmlp
+    >>> model = keras_shiftmlp.MSMLPNano(weights=None)
+    >>> path = os.path.join(tempfile.mkdtemp(), "nano.safetensors")
+    >>> save_safetensors(model, path)
+    >>> keras_shiftmlp.MSMLPNano(weights=path).count_params() == model.count_params()
+    True
+    """
+    arrays = {}
+    for layer in getattr(model, "layers", model):
+        for weight in layer.weights:
+            if weight.path in arrays:
+                raise ValueError(
+                    f"Each weight needs a path of its own. Received: `model` with {weight.path!r} "
+                    "twice"
+                )
+            # Keras converts PyTorch's bfloat16 to float32.
+            dtype = ml_dtypes.bfloat16 if weight.dtype == "bfloat16" else weight.dtype
+            arrays[weight.path] = np.asarray(keras.ops.convert_to_numpy(weight), dtype, order="C")
+    safetensors.numpy.save_file(arrays, path, {"format": FORMAT})
+
+
+def _fit(array, layer, variable, grid) -> np.ndarray:
+    """`array` in the shape of `variable`, resampled by the layer that owns it if need be."""
+    shape = tuple(variable.shape)
+    if array.dtype.kind in "iub":
+        raise ValueError(f"its numbers are of the type {array.dtype}")
+    if not _same_shape(array, shape):
+        *parents, name = variable.path.removeprefix(f"{layer.path}/").split("/")
+        owner = _sublayer(layer, parents)
+        if hasattr(owner, "resample"):
+            array = owner.resample(name, array, shape, grid)
+        if not _same_shape(array, shape):
+            raise ValueError(f"its shape is {array.shape}, that of {variable.path!r} is {shape}")
+    return array.reshape(shape)
+
+
+def _same_shape(array, shape):
+    """Axes of size one count for nothing: EinsumDense keeps the bias of S tokens as (S, 1)."""
+    return [size for size in array.shape if size != 1] == [size for size in shape if size != 1]
+
+
+def _by_path(arrays, layers):
+    """Keys `layer/part/.../index` as the paths of the variables, or unchanged if there is none."""
+    layers = {layer.name: layer for layer in layers}
+    renamed = {}
+    for key, array in arrays.items():
+        name, *parts, index = key.split("/")
+        # A layer's own weights come before those of its parts.
+        weights = getattr(_sublayer(layers.get(name), parts), "weights", [])
+        path = weights[int(index)].path if int(index) < len(weights) else key
+        if path in renamed:
+            raise ValueError(f"two arrays of the file are for {path!r}")
+        renamed[path] = array
+    return renamed
+
+
+def _sublayer(layer, parts):
+    """The part of `layer` that the attributes `parts` lead to, `None` if there is none."""
+    for part in parts:
+        layer = getattr(layer, part, None)
+    return layer
+
+
+def _grid_of_map(layers):
+    """The grid of a Mixer's tokens, for callers that do not pass one yet."""
+    return next((tuple(x.target_shape[:2]) for x in layers if x.name == "map"), None)
 
 
 def _find_row(rows, key):

@@ -1,11 +1,15 @@
 """A dense layer across the tokens."""
 
+import math
+
 import keras
+import numpy as np
 from keras import ops
 
 from keras_shiftmlp.kernels.dense import Product
 from keras_shiftmlp.kernels.device import is_faster_as_convolution
 from keras_shiftmlp.kernels.initializers import DrawnWeights
+from keras_shiftmlp.layers.resample import resample_tokens
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -84,6 +88,44 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
 
     def quantize(self, mode=None, type_check=True, config=None):
         super().quantize(mode, type_check=False, config=config)
+
+    def resample(
+        self,
+        name: str,
+        array: np.ndarray,
+        shape: tuple[int, ...],
+        grid: tuple[int, int] | None,
+    ) -> np.ndarray:
+        """Carries a weight of another image size over to this layer's tokens.
+
+        The one axis whose size differs is the axis of the tokens. The kernel `(S, T)` sums over
+        axis 0, so its scale follows the number of tokens. Axis 1 of the kernel and the bias belong
+        to the outputs; behind an activation these are hidden units, which have no grid.
+
+        Args:
+            name: `"kernel"` or `"bias"`.
+            array: The weight in the file.
+            shape: Shape of the weight in this layer; that of the bias is `(T, 1)`.
+            grid: Rows and columns of the tokens, `None` if unknown.
+
+        Returns:
+            The resampled array, or `array` itself if it differs in anything else than its tokens.
+
+        Raises:
+            ValueError: If the tokens in the file do not form a square.
+        """
+        if name == "bias" and array.ndim == 1:
+            array = array[:, None]  # (T,) -> (T, 1)
+        if grid is None or array.ndim != len(shape):
+            return array
+        axes = [axis for axis, size in enumerate(shape) if size != array.shape[axis]]
+        inputs = name == "kernel" and axes == [0]
+        outputs = axes == [1 if name == "kernel" else 0]
+        if not (inputs or (outputs and self.activation is keras.activations.linear)):
+            return array
+        if shape[axes[0]] != math.prod(grid):
+            return array
+        return resample_tokens(array, axes[0], grid, inputs)
 
     def get_config(self):
         return {**super().get_config(), "tokens": self.tokens}

@@ -1,1 +1,156 @@
-"""Reads the container formats of checkpoints: bytes from strangers, nothing executed."""
+"""Reads the container formats of checkpoints into arrays, without the framework that wrote them.
+
+A checkpoint comes from a stranger. No code in it is executed, no memory is allocated for a size
+that the file only declares, and every fault is a `ValueError`. The content tells the format, the
+file name does not.
+"""
+
+import contextlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+import numpy as np
+
+from keras_shiftmlp.checkpoints.containers import keras_h5, npz, safetensors, torch_pickle
+from keras_shiftmlp.checkpoints.containers._common import MAX_BYTES
+
+__all__ = ["MAX_BYTES", "container", "metadata", "read"]
+
+ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+HDF5_START = b"\x89HDF\r\n\x1a\n"
+
+
+def container(path: str | os.PathLike) -> str:
+    """Recognises the format of a checkpoint by its content.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        `"npz"`, `"safetensors"`, `"torch"` or `"h5"`.
+
+    Raises:
+        ValueError: If the file has none of these formats.
+        OSError: If the file cannot be opened or read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from keras_shiftmlp.checkpoints import containers
+        >>> path = Path(tempfile.mkdtemp()) / "mixer.bin"
+        >>> with path.open("wb") as file:
+        ...     np.savez(file, **{"head/bias": np.zeros(5, "float32")})
+        >>> containers.container(path)
+        'npz'
+    """
+    with _opened(path) as (file, size):
+        return _recognise(file, size)
+
+
+def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads the arrays of a checkpoint. No code in the file is executed.
+
+    Of a PyTorch file, only the state dict is read: the first mapping with tensors under `model`,
+    `state_dict`, `module`, `model_ema` or `state_dict_ema` (in this order, nested up to four
+    deep), else the top level. If all keys begin with `module.`, this prefix is removed.
+
+    Args:
+        path: Path of the file.
+
+    Returns:
+        The arrays by their keys in the file, without `.npy` for an `.npz`. Floats are converted
+        to float32; integers and booleans keep their type. Arrays may be read-only, and tensors
+        that share memory in the file may share it here. The keys of a `.weights.h5` are
+        `layer/part/.../index`, and its arrays keep the type of the model's weights.
+
+    Raises:
+        ValueError: If the file has another format, is damaged, holds numbers that are not finite,
+            or declares far more memory than its size.
+        OSError: If the file cannot be opened or read.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from keras_shiftmlp.checkpoints import containers
+        >>> path = Path(tempfile.mkdtemp()) / "mixer.npz"
+        >>> np.savez(path, **{"head/bias": np.zeros(5, "float64")})
+        >>> {key: (array.shape, array.dtype.name) for key, array in containers.read(path).items()}
+        {'head/bias': ((5,), 'float32')}
+    """
+    with _opened(path) as (file, size):
+        kind = _recognise(file, size)
+        if kind == "safetensors":
+            return safetensors.read(path, file, size)
+        module = {"h5": keras_h5, "npz": npz, "torch": torch_pickle}[kind]
+        return dict(module.read(file, size))
+
+
+def metadata(path: str | os.PathLike) -> dict[str, str]:
+    """The `__metadata__` of a `.safetensors` file; empty for other formats, or if it has none.
+
+    Raises:
+        ValueError: If the file has another format, or a damaged header.
+        OSError: If the file cannot be opened or read.
+    """
+    with _opened(path) as (file, size):
+        if _recognise(file, size) != "safetensors":
+            return {}
+        return safetensors.header(file, size).get("__metadata__", {})
+
+
+@contextlib.contextmanager
+def _opened(path) -> Iterator[tuple[BinaryIO, int]]:
+    """The open file and its size; every error inside, except `OSError`, becomes a `ValueError`."""
+    try:
+        # Before opening: opening a named pipe would wait for a writer.
+        status = os.stat(os.fspath(path))
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(f"`path` must name a file. Received: `{path=}`")
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no regular file")
+        with open(path, "rb") as file:
+            yield file, status.st_size
+    except OSError:
+        raise
+    except BaseException as error:
+        # A panic in the Rust of safetensors is no `Exception`. Ctrl+C is none either, and passes.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = str(error)[:500]
+        if not isinstance(error, ValueError):
+            reason = f"{type(error).__name__}: {reason}"
+        raise ValueError(
+            "`path` must be a whole checkpoint in one of the formats .npz, .safetensors, "
+            f"PyTorch and HDF5, with finite numbers in it. Received: `{path=}` ({reason})"
+        ) from error
+
+
+def _recognise(file, size) -> str:
+    """The format of an open file, which is left at its start."""
+    start = file.read(1024)
+    file.seek(0)
+    if start.startswith(ZIP_STARTS):
+        names = list(npz.open_zip(file, size)[1])
+        file.seek(0)
+        if any(name.endswith("/data.pkl") for name in names):
+            return "torch"
+        if any(name.endswith(".npy") for name in names):
+            return "npz"
+        raise ValueError("it is a zip file, but neither an .npz nor PyTorch's")
+    if start.startswith(HDF5_START):
+        return "h5"
+    # From protocol 4 on, the opcode and length of a frame precede the number.
+    if start[:1] == b"\x80" and torch_pickle.MAGIC in (start[2:15], start[11:24]):
+        return "torch"
+    # Before the test for a web page: the length of a header may begin with the byte `<`.
+    length = int.from_bytes(start[:8], "little")
+    if start[8:9] == b"{" and 2 <= length <= size - 8:
+        return "safetensors"
+    if re.match(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*<", start):
+        raise ValueError("it is a web page, saved in place of the file that was to be downloaded")
+    if start[8:9] == b"{":
+        raise ValueError(f"it looks like .safetensors, but cut short in a header of {length} bytes")
+    raise ValueError("its format is unknown")

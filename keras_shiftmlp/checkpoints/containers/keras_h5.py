@@ -1,8 +1,9 @@
 """Reads the HDF5 files that Keras writes, without the HDF5 library.
 
-The library crashes or hangs on about one damaged file in a thousand, follows links out of a file
-and runs filters. Keras uses little of the format, always in the same way: the first version of its
-groups, texts as attributes, and arrays in one piece. So this reads just that and refuses the rest.
+The library crashes or hangs on about one damaged file in a thousand, follows links to other files
+and runs filters. Keras uses a small part of the format, always in the same way: version 1 of
+groups, texts as attributes, and arrays stored in one piece. This module reads that part and refuses
+everything else.
 """
 
 import itertools
@@ -14,13 +15,12 @@ from typing import BinaryIO
 import ml_dtypes
 import numpy as np
 
-# Of all that is no array; a layer takes some 4 KB of it.
+# Bytes of everything except arrays; a layer takes about 4 KB.
 MAX_STRUCTURE = 32 << 20
 MAX_NAME = 1 << 10
-# Of the first version, with addresses and lengths of 8 bytes, nodes of the usual widths, and
-# nothing before it.
+# Version 1, addresses and lengths of 8 bytes, nodes of the usual widths, no user block.
 START = b"\x89HDF\r\n\x1a\n" + bytes([0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16] + [0] * 13) + b"\xff" * 8
-# What an object's header may hold: filters, links and files elsewhere are not among it.
+# The messages that the header of an object may hold. Filters, links and external files are refused.
 NOTHING, SPACE, DTYPE, FILL, LAYOUT, ATTRIBUTE, MORE, GROUP = 0, 1, 3, 5, 8, 12, 16, 17
 DTYPES = {
     "11200f0002000000000010000a05000a0f00000000000000": np.dtype("<f2"),
@@ -28,7 +28,7 @@ DTYPES = {
     "11203f000800000000004000340b0034ff03000000000000": np.dtype("<f8"),
     "1500000002000000": np.dtype(ml_dtypes.bfloat16),
 }
-# A single text of any length, in UTF-8.
+# The type of a single text of any length, in UTF-8.
 TEXT = bytes.fromhex("1901010010000000100000000100000000000800000000000100000000000000")
 
 Header = dict[int, list[bytes]]
@@ -37,9 +37,8 @@ Header = dict[int, list[bytes]]
 def read(file: BinaryIO, size: int) -> Iterator[tuple[str, np.ndarray]]:
     """The weights in an open `.weights.h5` file of `size` bytes, keyed `layer/part/.../index`.
 
-    The file is only known to be right when there is no more to come.
-
-    `layer` is the layer's own name. What an optimizer or a random generator keeps is left out.
+    `layer` is the name of the layer. The states of optimizers and random generators are left out.
+    The last check follows the last array.
     """
     source, names = _File(file, size), set()
     top = source.members(source.header(source.root))
@@ -74,7 +73,7 @@ def _arrays_of_parts(source, parts, name):
 
 
 class _File:
-    """An open file. No more is read of it than it has, so that loops come to an end."""
+    """An open file. At most its size is read in total, so every loop ends."""
 
     def __init__(self, file, size):
         self._file, self._size, self._left = file, size, size
@@ -85,7 +84,7 @@ class _File:
             raise ValueError(f"it has {size} bytes in place of {end}")
 
     def _go_to(self, address, count):
-        """Before anything is read, or room made for it."""
+        """Checks and marks a piece of the file, before it is read or memory is allocated."""
         self._left -= count
         if address > self._size - count or self._left < 0:
             raise ValueError(f"{count} bytes at {address} would reach beyond the file")
@@ -100,20 +99,20 @@ class _File:
         return self._file.read(count)
 
     def _unpack(self, layout, address, start):
-        """The numbers at `address`, after bytes that are to be there."""
+        """The numbers at `address`, behind the bytes `start`, which must be there."""
         data = self._take(address, len(start) + struct.calcsize(layout))
         if not data.startswith(start):
             raise ValueError(f"what is at byte {address} is not as Keras writes it")
         return struct.unpack_from(layout, data, len(start))
 
     def check_pieces(self):
-        """Nothing shares its place with anything else, or an address is wrong."""
+        """Refuses a file in which two pieces overlap: an address is wrong."""
         for (_, end), (start, _) in itertools.pairwise(sorted(self._pieces)):
             if end > start:
                 raise ValueError(f"two parts of it lie at byte {start}")
 
     def header(self, address: int) -> Header:
-        """What the header of a group or an array says, by kind."""
+        """The messages in the header of a group or an array, by kind."""
         count, length = self._unpack("<HxxxxI4x", address, b"\1\0")
         blocks, found = [(address + 16, length)], []
         for place, size in blocks:
@@ -121,7 +120,7 @@ class _File:
             while block and len(found) <= count:
                 kind, size, flags = struct.unpack_from("<HHB3x", block)
                 content, block = bytes(block[8 : 8 + size]), block[8 + size :]
-                # Flagged 2, it would be somewhere else.
+                # With flag 2, the message is stored elsewhere.
                 if len(content) < size or flags > 1:
                     raise ValueError(f"the header at {address} is damaged")
                 if kind == MORE:
@@ -136,7 +135,7 @@ class _File:
         return header
 
     def members(self, header: Header) -> dict[str, int]:
-        """Where the headers of a group's members are, by name."""
+        """Addresses of the headers of a group's members, by name."""
         [group] = header[GROUP]
         tree, heap = struct.unpack("<QQ", group)
         length, names = self._unpack("<Q8xQ", heap, b"HEAP\0\0\0\0")
@@ -144,15 +143,15 @@ class _File:
         found = {}
         for start, address, kind in self._symbols(tree):
             name = names[start : names.index(b"\0", start, start + MAX_NAME)].decode()
-            # Of another kind it would be a link.
+            # Another kind is a link.
             if kind > 1 or name in found or not name or "/" in name:
                 raise ValueError(f"a group has the member {name!r}")
             found[name] = address
         return found
 
     def _symbols(self, node, level=None):
-        """The entries of a group below a node of its tree, which may be its root."""
-        # Whole nodes, of which the end is mostly unused.
+        """The entries of a group below a node of its tree."""
+        # A node is read whole; most of its end is unused.
         own_level, count, children = self._unpack("<BH16x520s", node, b"TREE\0")
         if level not in (None, own_level):
             raise ValueError(f"the node at {node} is on the wrong level")
@@ -166,7 +165,7 @@ class _File:
             yield from struct.iter_unpack("<QQI20x", symbols[: 40 * count])
 
     def text(self, header: Header, name: str) -> str:
-        """The attribute `name`, which is a text."""
+        """The attribute `name`, a text."""
         key = name.encode() + b"\0"
         start = struct.pack("<BBHHH", 1, 0, len(key), 20, 8) + key.ljust(8, b"\0") + TEXT
         places = [x[len(start) :] for x in header[ATTRIBUTE] if x.startswith(start)]
@@ -203,10 +202,10 @@ class _File:
 
 
 def _texts(collection):
-    """`(number, content)` of each text that lies in a collection of them."""
+    """`(number, content)` of each text in a collection."""
     while len(collection) >= 16:
         index, size = struct.unpack_from("<H6xQ", collection)
-        # What is left over.
+        # Index 0 is the free space at the end.
         if not index:
             return
         yield index, bytes(collection[16 : 16 + size])

@@ -1,10 +1,49 @@
-"""The layouts of published checkpoints, one file per publisher; any file here is found."""
+"""The layouts of published checkpoints, one file per publisher; every file here is found."""
 
+import dataclasses
 import functools
 import importlib
 import pkgutil
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from keras_shiftmlp.checkpoints.port import Source
+import numpy as np
+
+# (pattern of the source's key, path of our variable, change of the array). A path of `None` stands
+# for a tensor that is left out on purpose.
+Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A layout of tensors: who writes it, which family it fills and how to recognise it."""
+
+    name: str
+    family: str  # name of the general constructor
+    marker: str  # a key that no other layout has
+    head: str  # the classifier's bias: its length is the number of classes
+    table: list[Row]
+    # Hyper-parameters of the constructor that the files of this layout need.
+    hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def as_is(array):
+    return array
+
+
+def dense(array):
+    """PyTorch's `(out, in)` to Keras's `(in, out)`."""
+    return array.T
+
+
+def conv(array):
+    """PyTorch's `(out, in, kh, kw)` to Keras's `(kh, kw, in, out)`."""
+    return array.transpose(2, 3, 1, 0)
+
+
+def depthwise(array):
+    """PyTorch's `(C, 1, kh, kw)` to Keras's `(kh, kw, C, 1)`."""
+    return array.transpose(2, 3, 0, 1)
 
 
 @functools.cache
@@ -17,7 +56,7 @@ def sources() -> tuple[Source, ...]:
     return tuple(source for module in modules for source in module.SOURCES)
 
 
-def recognise(keys, received: str) -> Source:
+def recognise(keys: Iterable[str], received: str) -> Source:
     """The source whose marker is among `keys`.
 
     Raises:

@@ -1,6 +1,6 @@
 """Google's Mixer files (`.npz`), in flax's names and in the older ones before flax linen."""
 
-from keras_shiftmlp.checkpoints.port import Source, as_is
+from keras_shiftmlp.checkpoints.sources import Source, as_is
 
 _BLOCK = r"MixerBlock_(\d+)"
 FLAX = [

@@ -1,6 +1,6 @@
 """State dicts of the S2-MLP and S2-MLPv2 code in liuruiyang98/Jittor-MLP (its PyTorch side)."""
 
-from keras_shiftmlp.checkpoints.port import Source, as_is, conv, dense
+from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense
 
 
 def _block(theirs, ours):

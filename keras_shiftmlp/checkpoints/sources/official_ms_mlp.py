@@ -1,6 +1,6 @@
 """State dicts of the released MS-MLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.port import Source, as_is, conv, dense, depthwise
+from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense, depthwise
 
 _BLOCK = r"layers\.(\d+)\.blocks\.(\d+)"
 _OURS = r"stage_\1_block_\2"

@@ -1,6 +1,6 @@
 """timm's Mixer state dicts (`.pth`, `.safetensors`)."""
 
-from keras_shiftmlp.checkpoints.port import Source, as_is, conv, dense
+from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense
 
 STATE_DICT = [
     (r"stem\.proj\.weight", "stem/kernel", conv),
