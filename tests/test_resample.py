@@ -116,9 +116,17 @@ def test_what_a_token_dense_resamples():
         np.testing.assert_allclose(resampled, (matrix @ bias)[:, None])
 
 
+def test_a_kernel_from_tokens_to_tokens_is_resampled_on_both_axes():
+    matrix, kernel = reference_tokens(2, (3, 2)), RNG.normal(size=(4, 4))
+    resampled = token_dense(6, 6).resample("kernel", kernel, (6, 6), (3, 2))
+    np.testing.assert_allclose(resampled, matrix @ kernel @ matrix.T * 4 / 6)
+
+
 @pytest.mark.parametrize(
     ("activation", "name", "old", "new", "grid"),
     [
+        (None, "kernel", (4, 9), (6, 6), (3, 2)),
+        (None, "lora_kernel_a", (4, 6), (6, 6), (3, 2)),
         (None, "kernel", (4, 5), (6, 5), None),
         (None, "kernel", (4, 5), (6, 7), (3, 2)),
         (None, "kernel", (4, 5), (6, 5), (2, 2)),
@@ -177,7 +185,7 @@ def test_all_misfits_are_named_and_nothing_changes():
     with pytest.raises(ValueError, match="does not fit this model") as error:
         port(dict(old), IDENTITY, model.layers)
     for block in (0, 1):
-        for weight in ("fc1/kernel", "fc1/bias", "fc2/kernel"):
+        for weight in ("fc1/kernel", "fc1/bias"):
             assert f"that of 'block_{block}_token_{weight}' is" in str(error.value)
     old = weights_of(mixer(4))
     with pytest.raises(ValueError, match="'block_1_token_fc2/bias': Only a square grid"):

@@ -67,6 +67,21 @@ RECIPES = {
     # Small, 0.5 for Base) and in where the warm-up starts.
     "ms_mlp_imagenet_paper": dict(_MS_MLP, warmup_learning_rate=1e-5, drop_path_rate=0.2),
     "ms_mlp_imagenet_code": dict(_MS_MLP, warmup_learning_rate=1e-6, drop_path_rate=0.1),
+    # Touvron et al., 2021 (ResMLP): 400 epochs, otherwise DeiT's recipe. The paper trains with Lamb
+    # at a learning rate of 5e-3 and a weight decay of 0.2. `train` has AdamW, so learning rate and
+    # weight decay are DeiT's.
+    "resmlp_imagenet": dict(
+        _IMAGENET,
+        epochs=400,
+        learning_rate=1e-3,
+        warmup_epochs=5,
+        randaugment=(2, 0.9),
+        mixup=0.8,
+        cutmix=1.0,
+        erase=0.25,
+        drop_path_rate=0.1,
+        crop_fraction=0.9,
+    ),
     # The comparison budget of the four Nano models: small pictures, a short run on two CPU cores.
     "cifar10_nano": dict(
         epochs=15,
