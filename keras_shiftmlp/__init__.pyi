@@ -15,6 +15,13 @@ from .finetuning import rematerialize as rematerialize
 from .preprocessing import decode_predictions as decode_predictions
 from .preprocessing import eval_transform as eval_transform
 from .preprocessing import preprocess_input as preprocess_input
+from .models import GMixer as GMixer
+from .models import GMixer12 as GMixer12
+from .models import GMixer24 as GMixer24
+from .models import GMLP as GMLP
+from .models import GMLPTiny as GMLPTiny
+from .models import GMLPSmall as GMLPSmall
+from .models import GMLPBase as GMLPBase
 from .models import Mixer as Mixer
 from .models import MixerS32 as MixerS32
 from .models import MixerS16 as MixerS16
@@ -30,6 +37,11 @@ from .models import MSMLPTiny as MSMLPTiny
 from .models import MSMLPSmall as MSMLPSmall
 from .models import MSMLPBase as MSMLPBase
 from .models import MSMLPNano as MSMLPNano
+from .models import ResMLP as ResMLP
+from .models import ResMLPS12 as ResMLPS12
+from .models import ResMLPS24 as ResMLPS24
+from .models import ResMLPS36 as ResMLPS36
+from .models import ResMLPB24 as ResMLPB24
 from .models import S2MLP as S2MLP
 from .models import S2MLPWide as S2MLPWide
 from .models import S2MLPDeep as S2MLPDeep

@@ -116,7 +116,11 @@ def rematerialize(model: keras.Model) -> keras.Model:
         )
     # Not the model itself: all activations would be recomputed at once. Not dropout: it would draw
     # another mask.
-    layers = [layer.name for layer in model.layers if layer.weights]
+    layers = [
+        layer.name
+        for layer in model.layers
+        if layer.weights or getattr(layer, "has_intermediate_results", False)
+    ]
     with keras.RematScope("list_of_layers", layer_names=layers):
         copy = type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())

@@ -16,6 +16,8 @@ from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
 from keras_shiftmlp.layers.s2_attention import S2Attention
+from keras_shiftmlp.layers.silu_gate import SiLUGate
+from keras_shiftmlp.layers.spatial_gating_unit import SpatialGatingUnit
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
 from keras_shiftmlp.layers.token_dense import TokenDense
@@ -26,6 +28,8 @@ __all__ = [
     "LayerScale",
     "MixShift",
     "S2Attention",
+    "SiLUGate",
+    "SpatialGatingUnit",
     "SpatialShift",
     "SplitAttention",
     "TokenDense",

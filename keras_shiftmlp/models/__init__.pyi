@@ -10,7 +10,286 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+
+def GMixer(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmixer',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    tokens_mlp_dim: int = 384,
+    channels_mlp_dim: int = 1536,
+    norm_epsilon: float = 1e-06,
+) -> ImageModel:
+    """gMixer of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every token.
+        depth: Number of blocks.
+        tokens_mlp_dim: Width of the token-mixing MLP before its gate, which halves it; even.
+        channels_mlp_dim: Width of the channel-mixing MLP before its gate, which halves it; even.
+        norm_epsilon: Epsilon of every LayerNormalization.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: timm's [gMixer](https://huggingface.co/timm/gmixer_24_224.ra3_in1k).
+
+    Example:
+
+    >>> GMixer(patch_size=8, dim=16, depth=2, tokens_mlp_dim=16, channels_mlp_dim=64,
+    ...        input_shape=(32, 32, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GMixer12(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmixer_12',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    tokens_mlp_dim: int = 384,
+    channels_mlp_dim: int = 1536,
+    norm_epsilon: float = 1e-06,
+) -> ImageModel:
+    """`GMixer` with `patch_size=16, dim=384, tokens_mlp_dim=384, channels_mlp_dim=1536, depth=12`.
+
+    The other arguments are those of `GMixer`.
+    """
+
+def GMixer24(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmixer_24',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 24,
+    tokens_mlp_dim: int = 384,
+    channels_mlp_dim: int = 1536,
+    norm_epsilon: float = 1e-06,
+) -> ImageModel:
+    """`GMixer` with `patch_size=16, dim=384, tokens_mlp_dim=384, channels_mlp_dim=1536, depth=24`.
+
+    The other arguments are those of `GMixer`.
+    """
+
+def GMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 256,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """gMLP of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every token.
+        depth: Number of blocks.
+        mlp_ratio: Hidden width before the gate, in multiples of `dim`. The gate halves it, so
+            `mlp_ratio * dim` must be even.
+        norm_epsilon: Epsilon of the LayerNormalizations of the blocks and before the pooling.
+        gate_norm_epsilon: Epsilon of the LayerNormalization in each gate.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [gMLP](https://arxiv.org/abs/2105.08050).
+
+    Example:
+
+    >>> GMLP(patch_size=8, dim=16, depth=2, input_shape=(32, 32, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 128,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """`GMLP` with `patch_size=16, dim=128, depth=30, mlp_ratio=6`.
+
+    The other arguments are those of `GMLP`.
+    """
+
+def GMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 256,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """`GMLP` with `patch_size=16, dim=256, depth=30, mlp_ratio=6`.
+
+    The other arguments are those of `GMLP`.
+    """
+
+def GMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 512,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """`GMLP` with `patch_size=16, dim=512, depth=30, mlp_ratio=6`.
+
+    The other arguments are those of `GMLP`.
+    """
 
 def Mixer(
     include_top: bool = True,
@@ -65,7 +344,8 @@ def Mixer(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -399,7 +679,8 @@ def MSMLP(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -534,6 +815,179 @@ def MSMLPNano(
     The other arguments are those of `MSMLP`.
     """
 
+def ResMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.1,
+) -> ImageModel:
+    """ResMLP of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every token.
+        depth: Number of blocks.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of `dim`.
+        layer_scale_init: Initial value of every layer scale.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [ResMLP](https://arxiv.org/abs/2105.03404).
+
+    Example:
+
+    >>> ResMLP(patch_size=8, dim=16, depth=2, input_shape=(32, 32, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ResMLPS12(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_s12',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.1,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=16, dim=384, depth=12, layer_scale_init=0.1`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
+def ResMLPS24(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_s24',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 24,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-05,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=16, dim=384, depth=24, layer_scale_init=1e-05`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
+def ResMLPS36(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_s36',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 36,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=16, dim=384, depth=36, layer_scale_init=1e-06`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
+def ResMLPB24(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_b24',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 8,
+    dim: int = 768,
+    depth: int = 24,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=8, dim=768, depth=24, layer_scale_init=1e-06`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
 def S2MLP(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
@@ -591,7 +1045,8 @@ def S2MLP(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -762,7 +1217,8 @@ def S2MLPv2(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.

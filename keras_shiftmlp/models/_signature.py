@@ -21,7 +21,8 @@ COMMON_ARGUMENTS = """\
     include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
         normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
     name: Name of the model; weights are never looked up by it.
-    drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+    drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+        the blocks, or is the same in all blocks where the reference code does so.
     dropout_rate: Dropout before the classifier, in `[0, 1)`.
     dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
         `predictions` always computes in at least float32.

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ class Source:
     table: Sequence[Row]
     # Hyper-parameters of the constructor that the files of this layout need.
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
+    # Looks at the arrays, for layouts that have their keys in common.
+    condition: Callable[[Mapping[str, np.ndarray]], bool] | None = None
 
 
 def as_is(array):
@@ -56,17 +58,17 @@ def sources() -> tuple[Source, ...]:
     return tuple(source for module in modules for source in module.SOURCES)
 
 
-def recognise(keys: Iterable[str], received: str) -> Source:
-    """The source whose marker is among `keys`.
+def recognise(arrays: Mapping[str, np.ndarray], received: str) -> Source:
+    """The source whose marker is among the keys of `arrays` and whose condition holds.
 
     Raises:
-        ValueError: If no source has it.
+        ValueError: If there is no such source.
     """
     for source in sources():
-        if source.marker in keys:
+        if source.marker in arrays and (source.condition is None or source.condition(arrays)):
             return source
     raise ValueError(
         f"`weights` must be a file of one of these layouts: "
         f"{', '.join(source.name for source in sources())}. "
-        f"Received: `weights={received!r}` with the keys {sorted(keys)[:5]}..."
+        f"Received: `weights={received!r}` with the keys {sorted(arrays)[:5]}..."
     )

@@ -28,14 +28,17 @@ def imagenet_recipe(model: str) -> str:
         model: A constructor's name, as for `get_model`.
 
     Raises:
-        ValueError: For an unknown model.
+        ValueError: For an unknown model, or a family without a paper.
 
     Example:
 
     >>> imagenet_recipe("S2MLPv2Small")
     's2_mlp_v2_imagenet'
     """
-    return FAMILY_RECIPES[find_constructor(model).family]
+    family = find_constructor(model).family
+    if family not in FAMILY_RECIPES:
+        raise ValueError(f"No paper gives a recipe for {family}. Received: `model={model!r}`")
+    return FAMILY_RECIPES[family]
 
 
 def recipe(name: str, **changes) -> dict:
