@@ -67,6 +67,9 @@ RECIPES = {
     # Small, 0.5 for Base) and in where the warm-up starts.
     "ms_mlp_imagenet_paper": dict(_MS_MLP, warmup_learning_rate=1e-5, drop_path_rate=0.2),
     "ms_mlp_imagenet_code": dict(_MS_MLP, warmup_learning_rate=1e-6, drop_path_rate=0.1),
+    # Lian et al., 2021, section 4.1, and the released configuration files: Swin's recipe. The drop
+    # path rate is Tiny's; Small has 0.3 and Base 0.5.
+    "as_mlp_imagenet": dict(_MS_MLP, warmup_learning_rate=1e-6, drop_path_rate=0.2),
     # The comparison budget of the four Nano models: small pictures, a short run on two CPU cores.
     "cifar10_nano": dict(
         epochs=15,
