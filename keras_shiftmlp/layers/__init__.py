@@ -16,6 +16,7 @@ from keras_shiftmlp.layers.functional import (
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
+from keras_shiftmlp.layers.partial_shift import PartialShift
 from keras_shiftmlp.layers.patch_merging import PatchMerging
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
@@ -28,6 +29,7 @@ __all__ = [
     "ImagePreprocessing",
     "LayerScale",
     "MixShift",
+    "PartialShift",
     "PatchMerging",
     "S2Attention",
     "SpatialShift",
