@@ -19,6 +19,7 @@ from keras_shiftmlp.layers.mix_shift import MixShift
 from keras_shiftmlp.layers.partial_shift import PartialShift
 from keras_shiftmlp.layers.patch_merging import PatchMerging
 from keras_shiftmlp.layers.s2_attention import S2Attention
+from keras_shiftmlp.layers.shifted_window_attention import ShiftedWindowAttention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
 from keras_shiftmlp.layers.token_dense import TokenDense
@@ -32,6 +33,7 @@ __all__ = [
     "PartialShift",
     "PatchMerging",
     "S2Attention",
+    "ShiftedWindowAttention",
     "SpatialShift",
     "SplitAttention",
     "TokenDense",
