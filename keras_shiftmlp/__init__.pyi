@@ -15,6 +15,10 @@ from .finetuning import rematerialize as rematerialize
 from .preprocessing import decode_predictions as decode_predictions
 from .preprocessing import eval_transform as eval_transform
 from .preprocessing import preprocess_input as preprocess_input
+from .models import ASMLP as ASMLP
+from .models import ASMLPTiny as ASMLPTiny
+from .models import ASMLPSmall as ASMLPSmall
+from .models import ASMLPBase as ASMLPBase
 from .models import GMixer as GMixer
 from .models import GMixer12 as GMixer12
 from .models import GMixer24 as GMixer24
@@ -37,6 +41,10 @@ from .models import MSMLPTiny as MSMLPTiny
 from .models import MSMLPSmall as MSMLPSmall
 from .models import MSMLPBase as MSMLPBase
 from .models import MSMLPNano as MSMLPNano
+from .models import MSMLPSwin as MSMLPSwin
+from .models import MSMLPSwinTiny as MSMLPSwinTiny
+from .models import MSMLPSwinSmall as MSMLPSwinSmall
+from .models import MSMLPSwinBase as MSMLPSwinBase
 from .models import ResMLP as ResMLP
 from .models import ResMLPS12 as ResMLPS12
 from .models import ResMLPS24 as ResMLPS24
@@ -51,6 +59,11 @@ from .models import S2MLPv2Small as S2MLPv2Small
 from .models import S2MLPv2Medium as S2MLPv2Medium
 from .models import S2MLPv2Small14 as S2MLPv2Small14
 from .models import S2MLPv2Nano as S2MLPv2Nano
+from .models import ShiftViT as ShiftViT
+from .models import ShiftViTTinyLight as ShiftViTTinyLight
+from .models import ShiftViTTinyR2 as ShiftViTTinyR2
+from .models import ShiftViTSmallLight as ShiftViTSmallLight
+from .models import ShiftViTSmallR2 as ShiftViTSmallR2
 from .models import ImageModel as ImageModel
 from .models import count_macs as count_macs
 from .models import feature_extractor as feature_extractor

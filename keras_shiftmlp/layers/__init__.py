@@ -6,6 +6,7 @@ import keras  # noqa: F401
 
 from keras_shiftmlp.kernels.gelu import gelu_tanh
 from keras_shiftmlp.layers.affine import Affine
+from keras_shiftmlp.layers.axial_shift import AxialShift
 from keras_shiftmlp.layers.functional import (
     channel_mlp,
     patch_embedding,
@@ -15,7 +16,10 @@ from keras_shiftmlp.layers.functional import (
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
+from keras_shiftmlp.layers.partial_shift import PartialShift
+from keras_shiftmlp.layers.patch_merging import PatchMerging
 from keras_shiftmlp.layers.s2_attention import S2Attention
+from keras_shiftmlp.layers.shifted_window_attention import ShiftedWindowAttention
 from keras_shiftmlp.layers.silu_gate import SiLUGate
 from keras_shiftmlp.layers.spatial_gating_unit import SpatialGatingUnit
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
@@ -24,10 +28,14 @@ from keras_shiftmlp.layers.token_dense import TokenDense
 
 __all__ = [
     "Affine",
+    "AxialShift",
     "ImagePreprocessing",
     "LayerScale",
     "MixShift",
+    "PartialShift",
+    "PatchMerging",
     "S2Attention",
+    "ShiftedWindowAttention",
     "SiLUGate",
     "SpatialGatingUnit",
     "SpatialShift",

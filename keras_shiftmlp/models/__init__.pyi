@@ -10,7 +10,155 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+
+def ASMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 6, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """AS-MLP of any size.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        shift_size: Odd number of channel groups, which move by up to `(shift_size - 1) / 2`
+            positions to either side.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [AS-MLP](https://arxiv.org/abs/2107.08391).
+
+    Example:
+
+    >>> ASMLP(dims=(20, 40), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ASMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 6, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ASMLP` with `dims=(96, 192, 384, 768), depths=(2, 2, 6, 2)`.
+
+    The other arguments are those of `ASMLP`.
+    """
+
+def ASMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ASMLP` with `dims=(96, 192, 384, 768), depths=(2, 2, 18, 2)`.
+
+    The other arguments are those of `ASMLP`.
+    """
+
+def ASMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (128, 256, 512, 1024),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ASMLP` with `dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2)`.
+
+    The other arguments are those of `ASMLP`.
+    """
 
 def GMixer(
     include_top: bool = True,
@@ -815,6 +963,175 @@ def MSMLPNano(
     The other arguments are those of `MSMLP`.
     """
 
+def MSMLPSwin(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (48, 96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 2, 6, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (6, 12, 24),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """MS-MLP with Swin Transformer of any size: a reconstruction, the authors published no code.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage. The paper leaves that of stage 1 open; 2 is the depth of the
+            stage that it replaces.
+        kernel_sizes: For each stage of MS-blocks, the odd kernel size of each channel group.
+        shifts: Signed distance in positions by which each channel group of an MS-block is rolled.
+        num_heads: Attention heads of each later stage, a divisor of its channels.
+        window_size: Side of the attention windows; every second block shifts them by half of it.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        layer_scale_init: Initial value of every layer scale.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
+
+    Example:
+
+    >>> MSMLPSwin(dims=(10, 20, 40), depths=(1, 1, 2), num_heads=(2,), window_size=4,
+    ...           input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def MSMLPSwinTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (48, 96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 2, 6, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (6, 12, 24),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`MSMLPSwin` with `dims=(48, 96, 192, 384, 768), num_heads=(6, 12, 24), depths=(2, 2, 2, 6, 2)`.
+
+    The other arguments are those of `MSMLPSwin`.
+    """
+
+def MSMLPSwinSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (48, 96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 2, 18, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (6, 12, 24),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`MSMLPSwin` with `dims=(48, 96, 192, 384, 768), num_heads=(6, 12, 24), depths=(2, 2, 2, 18, 2)`.
+
+    The other arguments are those of `MSMLPSwin`.
+    """
+
+def MSMLPSwinBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (64, 128, 256, 512, 1024),
+    depths: Sequence[int] = (2, 2, 2, 18, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (8, 16, 32),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`MSMLPSwin` with `dims=(64, 128, 256, 512, 1024), num_heads=(8, 16, 32), depths=(2, 2, 2, 18, 2)`.
+
+    The other arguments are those of `MSMLPSwin`.
+    """
+
 def ResMLP(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
@@ -1359,4 +1676,178 @@ def S2MLPv2Nano(
     """`S2MLPv2` with `patch_sizes=(2, 2), dims=(64, 128), depths=(2, 6), split_attention_pooling='mean', kernel_initializer='lecun_normal'`.
 
     The other arguments are those of `S2MLPv2`.
+    """
+
+def ShiftViT(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (6, 8, 18, 6),
+    n_div: int = 12,
+    mlp_ratio: float = 2,
+) -> ImageModel:
+    """ShiftViT of any size.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        n_div: Number of equal divisions of the channels; each of the four directions of the shift
+            takes one. The released models of 96 channels have 12, so a third of the channels moves.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [ShiftViT](https://arxiv.org/abs/2201.10801).
+
+    Example:
+
+    >>> ShiftViT(dims=(24, 48), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ShiftViTTinyLight(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_tinylight',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 6, 2),
+    n_div: int = 12,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), mlp_ratio=4`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def ShiftViTTinyR2(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_tinyr2',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (6, 8, 18, 6),
+    n_div: int = 12,
+    mlp_ratio: float = 2,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(6, 8, 18, 6), mlp_ratio=2`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def ShiftViTSmallLight(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_smalllight',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    n_div: int = 12,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), mlp_ratio=4`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def ShiftViTSmallR2(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_smallr2',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (10, 18, 36, 10),
+    n_div: int = 12,
+    mlp_ratio: float = 2,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(10, 18, 36, 10), mlp_ratio=2`.
+
+    The other arguments are those of `ShiftViT`.
     """
