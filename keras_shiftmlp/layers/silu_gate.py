@@ -25,7 +25,7 @@ class SiLUGate(keras.layers.Layer):
     Raises:
         ValueError: If the size along `axis` is unknown or odd.
 
-    Reference: [GLU Variants Improve Transformer](https://arxiv.org/abs/2002.05202), Eq. 6.
+    Reference: [GLU Variants Improve Transformer](https://arxiv.org/abs/2002.05202), section 2.
 
     Example:
 

@@ -22,7 +22,7 @@ from keras_shiftmlp.layers.token_dense import TokenDense
 from keras_shiftmlp.models._arguments import check_integers
 from keras_shiftmlp.models._constructor import Constructor
 
-# Table 3 of the paper; the initial layer scales are those of the code.
+# The sizes of the paper; the initial layer scales are those of the code.
 CONFIGS = {
     "S12": dict(patch_size=16, dim=384, depth=12, layer_scale_init=0.1),
     "S24": dict(patch_size=16, dim=384, depth=24, layer_scale_init=1e-5),
