@@ -127,12 +127,12 @@ def _preprocessing(model_or_tag):
         return ImagePreprocessing(**PRESETS[model_or_tag])
     name, _, tag = model_or_tag.partition("/")
     constructor = find_constructor(name)
-    facts = {"image_size": constructor.image_size}
-    preset = constructor.preprocessing
+    preset, image_size = constructor.preprocessing, constructor.image_size
     if tag:
         entry = published_info(name, tag)
-        preset, facts["image_size"] = entry["preprocessing"], entry["image_size"]
-    return ImagePreprocessing(**(PRESETS[preset] if isinstance(preset, str) else preset), **facts)
+        preset, image_size = entry["preprocessing"], entry["image_size"]
+    facts = PRESETS[preset] if isinstance(preset, str) else preset
+    return ImagePreprocessing(**facts, image_size=image_size)
 
 
 def _resize_and_crop(image, size, crop_fraction, interpolation):

@@ -235,7 +235,12 @@ def _product(left, right, backward, dtype) -> Callable[[], None]:
     rng = np.random.default_rng(0)
     arrays = [keras.ops.cast(rng.normal(size=shape).astype("float32"), dtype) for shape in shapes]
     runs = [_compiled(product, arrays) for product in products]
-    return lambda: [run() for run in runs]
+
+    def run_all():
+        for run in runs:
+            run()
+
+    return run_all
 
 
 def _compiled(function, arrays, xla=True):
@@ -277,7 +282,7 @@ def _on_device(model, data):
     arrays = [keras.ops.convert_to_tensor(x) for x in (data if isinstance(data, list) else [data])]
 
     def forward(*inputs):
-        return model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+        return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
 
     return _compiled(forward, arrays, xla=is_faster_with_xla(model))
 

@@ -87,11 +87,11 @@ def write(
     target, kind = Path(path), FORMATS[format]
     check_path(target, kind)
     _check_model(model)
-    size = _resolve_size(model, kind, size)
+    height_width = _resolve_size(model, kind, size)
     for module, install in kind.needs.items():
         if importlib.util.find_spec(module) is None:
             raise ImportError(f"`{format=}` needs {module}: pip install {install}")
-    network = _private_copy(model, size)
+    network = _private_copy(model, height_width)
     pixels = _pictures(network.model, images)
     expected = _reference(network, pixels)
     names = getattr(model, "class_names", None)
@@ -122,7 +122,7 @@ def write(
                 name: (
                     None,
                     *(
-                        d if i == v.ndim - 2 or None not in size else None
+                        d if i == v.ndim - 2 or None not in height_width else None
                         for i, d in enumerate(v.shape[1:])
                     ),
                 )
@@ -221,7 +221,8 @@ def work(folder: str) -> None:
         Path(folder, "error.txt").write_text(str(error))
         return
     for index, arrays in enumerate(outputs):
-        np.savez(Path(folder, f"outputs_{index}.npz"), **arrays)
+        # The complaint is false: the names are those of outputs, and none is `allow_pickle`.
+        np.savez(Path(folder, f"outputs_{index}.npz"), **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _write_and_run(format, network, path, class_names, pixels):
@@ -314,7 +315,7 @@ def _check_model(model):
         )
 
 
-def _resolve_size(model, kind, size):
+def _resolve_size(model, kind, size) -> tuple[int | None, int | None]:
     """`(height, width)`, both `None` where they stay open."""
     own = tuple(model.inputs[0].shape[1:3])
     fixed = any(getattr(layer, "needs_known_size", False) for layer in model.layers)

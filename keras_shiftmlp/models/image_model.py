@@ -40,7 +40,8 @@ class ImageModel(keras.Model):
         the side that the network was trained on, `preprocessing.image_size`.
         """
         side = self.preprocessing.image_size
-        return tuple(known or side for known in self.input_shape[1:3])
+        _, height, width, _ = self.input_shape
+        return height or side, width or side
 
     @property
     def class_names(self) -> tuple[str, ...] | None:

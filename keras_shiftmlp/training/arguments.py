@@ -12,7 +12,7 @@ def _number(holds: Callable) -> Callable:
 
 
 def _integer(least: int) -> Callable:
-    return _number(lambda value: isinstance(value, numbers.Integral) and value >= least)
+    return _number(lambda value: isinstance(value, numbers.Integral) and int(value) >= least)
 
 
 def _pair(first: Callable, second: Callable, holds: Callable = lambda a, b: True) -> Callable:

@@ -161,9 +161,10 @@ def evaluation_batches(
         batch_size=batch_size, crop_fraction=crop_fraction, shard=shard, workers=workers
     )
     size = height_and_width(image_size)
-    resized = tuple(math.floor(side / crop_fraction) for side in size)
-    top, left = (round((large - side) / 2) for large, side in zip(resized, size))
-    inside = slice(top, top + size[0]), slice(left, left + size[1])
+    height, width = size
+    resized = math.floor(height / crop_fraction), math.floor(width / crop_fraction)
+    top, left = round((resized[0] - height) / 2), round((resized[1] - width) / 2)
+    inside = slice(top, top + height), slice(left, left + width)
     steps = math.ceil(len(images) / batch_size)
 
     def batch(step):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +30,7 @@ class Images:
         skipped: Files that could not be read and were left out.
     """
 
-    source: Sequence
+    source: Sequence[Any] | np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
@@ -207,17 +208,15 @@ def _is_readable(path):
     return True
 
 
-def open_image(image):
+def open_image(image: str | os.PathLike[str] | bytes | np.ndarray):
     """A path, the bytes of a file or an array `(H, W, 3)` as a PIL image in RGB."""
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError("Reading images needs Pillow: pip install pillow") from error
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+    if isinstance(image, np.ndarray):
         return Image.fromarray(image)
-    if isinstance(image, bytes):
-        image = io.BytesIO(image)
-    with Image.open(image) as file:
+    with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as file:
         file.load()
         if file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info:
             file = Image.alpha_composite(
@@ -228,7 +227,8 @@ def open_image(image):
 
 def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     """`(H, W)` of the side of a square, or of the pair itself."""
-    return (size, size) if hasattr(size, "__index__") else tuple(size)
+    height, width = size if isinstance(size, Sequence) else (size, size)
+    return height, width
 
 
 def fit(image, size: tuple[int, int]) -> np.ndarray:

@@ -25,7 +25,7 @@ from keras_shiftmlp.training.callbacks import (
     write_json,
 )
 from keras_shiftmlp.training.images import Images
-from keras_shiftmlp.training.optimizers import build_optimizer
+from keras_shiftmlp.training.optimizers import OptimizerSettings, build_optimizer
 from keras_shiftmlp.visualization import plot_curves
 
 
@@ -141,7 +141,7 @@ def train(
     if ema_momentum is not None:
         # An average over more than a tenth of the run would still hold the weights of its start.
         ema_momentum = min(ema_momentum, max(0.0, 1 - 10 / updates))
-    settings = dict(
+    settings = OptimizerSettings(
         learning_rate=learning_rate,
         warmup_steps=warmup_steps,
         warmup_learning_rate=warmup_learning_rate,
@@ -184,6 +184,7 @@ def train(
         workers=workers,
         **augmentation,
     )
+    evaluation = evaluation_steps = None
     if validation:
         check_fit(model, validation)
         evaluation = evaluation_batches(
@@ -195,6 +196,7 @@ def train(
             shard=shard,
             workers=workers,
         )
+        evaluation_steps = math.ceil(len(validation) / batch_size)
 
     # Every argument is checked. From here on the model and the folder change.
     if isinstance(model, ImageModel):
@@ -231,8 +233,8 @@ def train(
             epochs=epochs,
             initial_epoch=resume.epoch,
             steps_per_epoch=steps,
-            validation_data=evaluation if validation else None,
-            validation_steps=math.ceil(len(validation) / batch_size) if validation else None,
+            validation_data=evaluation,
+            validation_steps=evaluation_steps,
             callbacks=callbacks,
             verbose=verbose,
             shuffle=False,
