@@ -4,6 +4,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel
 
 
-def preprocess_input(x, model_or_tag: ImageModel | str):
+def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
     """Normalises pixels as a model does with `include_preprocessing=True`.
 
     Args:
@@ -80,7 +81,7 @@ def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:
 
 
 def decode_predictions(
-    predictions, top: int = 5, class_names: Sequence[str] | None = None
+    predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
 ) -> list[list[tuple[str, str, float]]]:
     """The most probable classes of each image, by name.
 
@@ -119,7 +120,7 @@ def decode_predictions(
     ]
 
 
-def _preprocessing(model_or_tag):
+def _preprocessing(model_or_tag: ImageModel | str) -> ImagePreprocessing:
     """The facts of a model, a checkpoint, a family's default or a preset, as a layer."""
     if isinstance(model_or_tag, ImageModel):
         return model_or_tag.preprocessing

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike | None = None) -> Figure:
+def plot_curves(
+    histories: dict[str, list[dict[str, Any]]], path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Loss and accuracy by epoch, with a marker at each epoch.
 
     Args:
@@ -54,7 +56,9 @@ def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike | None
     return _saved(figure, path)
 
 
-def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike | None = None) -> Figure:
+def plot_benchmark(
+    rows: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Time against parameters, and the ratio to the matrix products.
 
     Args:
@@ -87,7 +91,9 @@ def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike | None = None) 
     return _saved(figure, path)
 
 
-def plot_profile(rows: Sequence[dict], path: str | os.PathLike | None = None) -> Figure:
+def plot_profile(
+    rows: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Time by kind of layer, with its ratio to the time of its matrix products.
 
     Args:
@@ -120,7 +126,7 @@ def plot_predictions(
     labels: Sequence[int],
     scores: np.ndarray,
     class_names: Sequence[str],
-    path: str | os.PathLike | None = None,
+    path: str | os.PathLike[str] | None = None,
     columns: int = 8,
 ) -> Figure:
     """A grid of images under their predicted classes.
@@ -158,7 +164,7 @@ def plot_confusion(
     labels: Sequence[int],
     predicted: Sequence[int],
     class_names: Sequence[str],
-    path: str | os.PathLike | None = None,
+    path: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """The confusion matrix: a row per true class, a column per predicted class.
 

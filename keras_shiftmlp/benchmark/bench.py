@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ def measure(
     repeats: int = 5,
     dtype: str | None = None,
     jit_compile: bool | str = "auto",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Times a model and its matrix products in turns, on the running backend.
 
     Args:
@@ -109,7 +110,7 @@ def measure(
     return rows
 
 
-def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
+def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict[str, Any]]:
     """Times each layer of a forward pass alone and sums by class.
 
     Layers that are compiled together may share passes over memory, so the sum exceeds the time of
@@ -160,7 +161,7 @@ def run(
     dtype: str | None = None,
     growth: bool = False,
     profile: bool = False,
-) -> dict[str, list[dict]]:
+) -> dict[str, list[dict[str, Any]]]:
     """Times models on several backends.
 
     Args:
@@ -202,7 +203,9 @@ def run(
     return results
 
 
-def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> list[dict]:
+def run_backends(
+    backends: Sequence[str], calls: Sequence[tuple[str, dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """Runs `calls`, pairs of a function of this module and its arguments, on each backend.
 
     Each backend has its own process, because Keras chooses its backend when it is imported.

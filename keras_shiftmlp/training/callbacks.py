@@ -31,7 +31,7 @@ class Resume(keras.callbacks.Callback):
         writes: Whether this process writes the state; of several, one does.
     """
 
-    def __init__(self, out: str | os.PathLike, seed: int, writes: bool = True):
+    def __init__(self, out: str | os.PathLike[str], seed: int, writes: bool = True):
         super().__init__()
         self.out, self.seed, self.writes = Path(out), seed, writes
         self.folder = self.out / "state"
@@ -146,12 +146,12 @@ def save_weights(model: keras.Model, path: Path, keep: bool = True) -> None:
             os.replace(unfinished, path)
 
 
-def write_json(path: Path, content: dict | list) -> None:
+def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
     """Writes `path` in one piece."""
     _write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes `path` in one piece, with a column for each key of the rows."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}))

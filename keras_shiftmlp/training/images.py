@@ -7,10 +7,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 logger = logging.getLogger("keras_shiftmlp")
 
@@ -57,15 +60,15 @@ class Images:
             names = ", ".join(self.class_names[index] for index in sorted(missing)[:10])
             logger.warning("No image of %d of the classes: %s.", len(missing), names)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> "PIL.Image.Image":
         """The image at `index` as a PIL image in RGB."""
         item = self.source[int(index)]
         return open_image(item["image"] if isinstance(item, dict) else item)
 
-    def take(self, indices) -> "Images":
+    def take(self, indices: Any) -> "Images":
         """The images at `indices`, in that order."""
         indices = np.asarray(indices)
         if isinstance(self.source, np.ndarray):
@@ -111,7 +114,7 @@ class Images:
 
 
 def load_images(
-    data: str | os.PathLike | tuple, class_names: Sequence[str] | None = None
+    data: str | os.PathLike[str] | tuple[Any, Any], class_names: Sequence[str] | None = None
 ) -> Images:
     """Images to train or to evaluate with.
 
@@ -208,7 +211,7 @@ def _is_readable(path):
     return True
 
 
-def open_image(image: str | os.PathLike[str] | bytes | np.ndarray):
+def open_image(image: str | os.PathLike[str] | bytes | np.ndarray) -> "PIL.Image.Image":
     """A path, the bytes of a file or an array `(H, W, 3)` as a PIL image in RGB."""
     try:
         from PIL import Image
@@ -231,7 +234,7 @@ def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     return height, width
 
 
-def fit(image, size: tuple[int, int]) -> np.ndarray:
+def fit(image: "PIL.Image.Image", size: tuple[int, int]) -> np.ndarray:
     """The largest central part of a PIL image with the ratio of `size`, as uint8 `(*size, 3)`."""
     from PIL import ImageOps
 
@@ -241,6 +244,6 @@ def fit(image, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image)
 
 
-def one_hot(labels, classes: int) -> np.ndarray:
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """`(B,)` -> `(B, classes)` of float32."""
     return keras.utils.to_categorical(labels, classes).astype("float32")

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training.arguments import check_arguments
-from keras_shiftmlp.training.batches import evaluation_batches, training_batches
+from keras_shiftmlp.training.batches import Augmentation, evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
     Progress,
     Resume,
@@ -34,7 +35,7 @@ def train(
     images: Images,
     validation: Images | None = None,
     *,
-    out: str | os.PathLike,
+    out: str | os.PathLike[str],
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -57,8 +58,8 @@ def train(
     tensorboard: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = 0,
-    **augmentation,
-) -> dict:
+    **augmentation: Unpack[Augmentation],
+) -> dict[str, Any]:
     """Trains `model` on `images`. The same call after an interruption continues the run.
 
     With `ema_momentum`, evaluation uses the moving average of the weights, and the model holds the
@@ -267,7 +268,7 @@ def evaluate(
     batch_size: int = 256,
     crop_fraction: float = 1.0,
     workers: int = 2,
-) -> dict:
+) -> dict[str, Any]:
     """Top-1, top-5 and cross-entropy of `model` on `images`, in one pass without augmentation.
 
     Of classes with equal scores the one with the lower index comes first, as with `argmax`. The
@@ -313,7 +314,7 @@ def evaluate(
     }
 
 
-def check_settings(out: Path, settings: dict) -> None:
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
     """Raises where `out` holds at least one epoch of a run of other settings."""
     if not (out / "card.json").exists() and not any((out / "state").glob("epoch_*.weights.h5")):
         return
