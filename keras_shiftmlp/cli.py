@@ -248,6 +248,8 @@ def _evaluate(options):
 
 def _export(options):
     """Runs `keras-shiftmlp export` and returns how the file compares with Keras."""
+    import numpy as np
+
     from keras_shiftmlp import checkpoints, export, training
     from keras_shiftmlp.export.exporter import FORMATS
 
@@ -256,7 +258,7 @@ def _export(options):
     if options.images:
         side = size or model.image_size
         images = training.load_images(options.images)
-        pictures = images.split(min(8, len(images) - 1))[1].resized(side).source
+        pictures = np.asarray(images.split(min(8, len(images) - 1))[1].resized(side).source)
     if options.weights and not options.model.endswith(".keras"):
         with contextlib.suppress(ValueError):  # a file or an address has no licence that we know
             license = checkpoints.weights_info(options.model, options.weights)["license"]

@@ -6,11 +6,12 @@ import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_shiftmlp.benchmark.tables import markdown_table
 
 
-def count_models(pattern: str = "*") -> list[dict]:
+def count_models(pattern: str = "*") -> list[dict[str, Any]]:
     """Builds each published size and counts its parameters and multiply-adds.
 
     Args:
@@ -47,7 +48,7 @@ def count_models(pattern: str = "*") -> list[dict]:
     return rows
 
 
-def models_table(rows: Sequence[dict]) -> str:
+def models_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows of `count_models` as a Markdown table."""
     head = ["model", "input", "classes", "parameters", "paper", "GMACs", "paper"]
     lines = [
@@ -101,7 +102,7 @@ def _cell(value):
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def bench_report(results: dict[str, list[dict]]) -> str:
+def bench_report(results: dict[str, list[dict[str, Any]]]) -> str:
     """The tables of a benchmark.
 
     Args:
@@ -166,7 +167,7 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> float:
     return statistics.linear_regression(*logarithms).slope
 
 
-def save_benchmark(results: dict[str, list[dict]], folder: str | Path) -> None:
+def save_benchmark(results: dict[str, list[dict[str, Any]]], folder: str | Path) -> None:
     """Writes `bench.json` and its pictures into a folder.
 
     Args:

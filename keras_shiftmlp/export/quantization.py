@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,13 +17,13 @@ BATCH = 64
 
 
 def quantize(
-    path: str | os.PathLike,
-    target: str | os.PathLike,
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     test: tuple[np.ndarray, np.ndarray],
     *,
     images: np.ndarray | None = None,
     max_loss: float = 0.005,
-) -> dict:
+) -> dict[str, Any]:
     """Writes an export in int8, and a card with accuracy, size and speed of both.
 
     The two factors of every product with weights are rounded to 8 bits: `x w` becomes

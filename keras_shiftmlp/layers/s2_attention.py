@@ -1,6 +1,7 @@
 """The S2-MLPv2 token mixing: two shifted branches and a still one, fused by split attention."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -50,9 +51,9 @@ class S2Attention(keras.layers.Layer):
         self,
         split_attention_ratio: float = 0.25,
         pooling: str = "sum",
-        kernel_initializer="glorot_uniform",
+        kernel_initializer: Any = "glorot_uniform",
         lora_rank: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if split_attention_ratio <= 0:

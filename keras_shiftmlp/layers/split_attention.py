@@ -1,6 +1,7 @@
 """Split attention: weighs several branches against each other, channel by channel."""
 
 import functools
+from typing import Any
 
 import keras
 from keras import ops
@@ -56,8 +57,8 @@ class SplitAttention(keras.layers.Layer):
         self,
         hidden_dim: int | None = None,
         pooling: str = "sum",
-        kernel_initializer="glorot_uniform",
-        **kwargs,
+        kernel_initializer: Any = "glorot_uniform",
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if pooling not in POOLINGS:

@@ -1,6 +1,7 @@
 """A dense layer across the tokens."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -43,7 +44,13 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
     # The kernel has one row per token, so it belongs to one image size.
     needs_known_size = True
 
-    def __init__(self, tokens: int, activation=None, kernel_initializer="lecun_normal", **kwargs):
+    def __init__(
+        self,
+        tokens: int,
+        activation: Any = None,
+        kernel_initializer: Any = "lecun_normal",
+        **kwargs: Any,
+    ):
         # In a saved config these are known already.
         for key in ("equation", "output_shape", "bias_axes"):
             kwargs.pop(key, None)

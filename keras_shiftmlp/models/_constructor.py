@@ -43,7 +43,7 @@ class Constructor:
     """
 
     name: str
-    network: Callable[..., Callable]
+    network: Callable[..., Callable[[Any, float], Any]]
     preprocessing: str
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     image_size: int = 224
@@ -52,7 +52,7 @@ class Constructor:
     paper: Mapping[str, str] | None = None
     any_size: bool = True
     pooled_norm_epsilon: float | None = None
-    head_initializer: str | dict = "zeros"
+    head_initializer: str | dict[str, Any] = "zeros"
 
     def __post_init__(self):
         own = inspect.signature(self.network).parameters.values()
@@ -179,7 +179,7 @@ class Constructor:
             checkpoint.load(layers, self.family, grid)
         return model
 
-    def _check_checkpoint(self, checkpoint, hyperparameters, shape) -> dict:
+    def _check_checkpoint(self, checkpoint, hyperparameters, shape) -> dict[str, Any]:
         """Raises if the arguments don't fit the checkpoint; else what it requires of them."""
         received = f"`weights={checkpoint.received!r}`"
         if shape[-1] != 3 and checkpoint.is_tag:

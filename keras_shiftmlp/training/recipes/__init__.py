@@ -5,11 +5,12 @@ One file per family, found without a central list; its first recipe is the paper
 
 import importlib
 import pkgutil
+from typing import Any
 
 from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.training.recipes import _general
 
-RECIPES: dict[str, dict] = {}
+RECIPES: dict[str, dict[str, Any]] = {}
 # For each general constructor, the ImageNet recipe of its paper.
 FAMILY_RECIPES: dict[str, str] = {}
 
@@ -41,7 +42,7 @@ def imagenet_recipe(model: str) -> str:
     return FAMILY_RECIPES[family]
 
 
-def recipe(name: str, **changes) -> dict:
+def recipe(name: str, **changes: Any) -> dict[str, Any]:
     """The recipe called `name` with some of its values replaced.
 
     Raises:
