@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .image_model import ImageModel as ImageModel
 from .macs import count_macs as count_macs
@@ -993,8 +993,7 @@ def MSMLPSwin(
     Args:
         patch_size: Side of the first stage's patches in pixels; later stages halve the map.
         dims: Channels of each stage.
-        depths: Blocks of each stage. The paper leaves that of stage 1 open; 2 is the depth of the
-            stage that it replaces.
+        depths: Blocks of each stage. Stage 1 is ours: the depth of the stage that it replaces.
         kernel_sizes: For each stage of MS-blocks, the odd kernel size of each channel group.
         shifts: Signed distance in positions by which each channel group of an MS-block is rolled.
         num_heads: Attention heads of each later stage, a divisor of its channels.
@@ -1506,8 +1505,7 @@ def S2MLPv2(
     """S2-MLPv2 of any size.
 
     Args:
-        patch_sizes: Side of the patches at the start of each stage, in positions of the previous
-            stage; the first is in pixels.
+        patch_sizes: Side of each stage's patches in positions of the previous stage, or pixels.
         dims: Channels of each stage, at least 4.
         depths: Blocks of each stage.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.

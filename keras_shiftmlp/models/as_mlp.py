@@ -22,7 +22,7 @@ from keras_shiftmlp.layers.functional import (
     pyramid_level,
 )
 from keras_shiftmlp.layers.patch_merging import PatchMerging
-from keras_shiftmlp.models._arguments import check_integers, check_stages
+from keras_shiftmlp.models._arguments import check_hidden_widths, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
 # Table 1 of the paper and the released configuration files.
@@ -101,11 +101,7 @@ def as_mlp(
     check_stages(dims=dims, depths=depths)
     check_integers(patch_size=patch_size, dims=dims, depths=depths, shift_size=shift_size)
     check_shift_size(shift_size)
-    if mlp_ratio * min(dims) < 1:
-        raise ValueError(
-            "`mlp_ratio` must give each channel MLP a hidden width of at least 1. "
-            f"Received: `mlp_ratio={mlp_ratio!r}`, `dims={dims!r}`"
-        )
+    check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
 
     def features(x, drop_path_rate):
         rates = iter(linear_rates(drop_path_rate, sum(depths)))

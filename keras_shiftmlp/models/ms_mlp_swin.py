@@ -23,7 +23,7 @@ from keras_shiftmlp.layers.mix_shift import check_groups, chunk_sizes
 from keras_shiftmlp.layers.patch_merging import PatchMerging
 from keras_shiftmlp.layers.shifted_window_attention import ShiftedWindowAttention
 from keras_shiftmlp.models import ms_mlp
-from keras_shiftmlp.models._arguments import check_integers, check_stages
+from keras_shiftmlp.models._arguments import check_hidden_widths, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
 # Swin Transformer's sizes, with stage 0 in front.
@@ -34,7 +34,6 @@ CONFIGS = {
     "Small": dict(_TINY, depths=(2, 2, 2, 18, 2)),
     "Base": dict(_BASE, depths=(2, 2, 2, 18, 2)),
 }
-# With one block in stage 1, the multiply-adds are 4.5, 8.8 and 15.5.
 PAPER = {
     "Tiny": dict(params="29M", macs="4.5", top1="81.9"),
     "Small": dict(params="50M", macs="8.7", top1="83.5"),
@@ -44,7 +43,7 @@ NORM_EPSILON = 1e-5  # of Swin Transformer
 
 
 def swin_block(x, *, attention, mlp_ratio, drop_path_rate, name):
-    """Eq. 3 of the Swin Transformer paper on `(B, H, W, C)`: window attention, channel MLP."""
+    """Eq. 3 of the Swin Transformer paper on `(B, H, W, C)`."""
     y = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_spatial_norm")(x)
     y = ShiftedWindowAttention(**attention, kernel_initializer=NORMAL, name=f"{name}_spatial")(y)
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
@@ -71,8 +70,7 @@ def ms_mlp_swin(
     Args:
         patch_size: Side of the first stage's patches in pixels; later stages halve the map.
         dims: Channels of each stage.
-        depths: Blocks of each stage. The paper leaves that of stage 1 open; 2 is the depth of the
-            stage that it replaces.
+        depths: Blocks of each stage. Stage 1 is ours: the depth of the stage that it replaces.
         kernel_sizes: For each stage of MS-blocks, the odd kernel size of each channel group.
         shifts: Signed distance in positions by which each channel group of an MS-block is rolled.
         num_heads: Attention heads of each later stage, a divisor of its channels.
@@ -91,17 +89,12 @@ def ms_mlp_swin(
     check_stages(dims=dims, depths=depths)
     check_integers(patch_size=patch_size, dims=dims, depths=depths)
     check_integers(window_size=window_size, num_heads=num_heads)
-    if mlp_ratio * min(dims) < 1:
-        raise ValueError(
-            "`mlp_ratio` must give each channel MLP a hidden width of at least 1. "
-            f"Received: `mlp_ratio={mlp_ratio!r}`, `dims={dims!r}`"
-        )
+    check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
     for dim, sizes in zip(dims, kernel_sizes):
         check_groups(sizes, shifts)
         chunk_sizes(dim, groups=len(sizes))
     mixing = len(kernel_sizes)  # stages of MS-blocks
-    misfits = [heads for dim, heads in zip(dims[mixing:], num_heads) if dim % heads]
-    if misfits or len(dims) != mixing + len(num_heads):
+    if len(dims) != mixing + len(num_heads) or any(d % h for d, h in zip(dims[mixing:], num_heads)):
         raise ValueError(
             "Each stage needs an entry of `kernel_sizes`, the later ones of `num_heads` instead, a "
             f"divisor of the stage's channels. Received: `kernel_sizes={kernel_sizes!r}`, "
@@ -111,25 +104,26 @@ def ms_mlp_swin(
     def features(x, drop_path_rate):
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
         for s, (dim, depth) in enumerate(zip(dims, depths)):
-            epsilon = ms_mlp.NORM_EPSILON if s < mixing else NORM_EPSILON
             stem = f"stage_{s}_stem"
-            merges = s >= max(1, mixing)
-            side = 2 if s else patch_size
-            x = PatchMerging(name=stem)(x) if merges else patch_embedding(x, dim, side, name=stem)
-            x = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{stem}_norm")(x)
-            if merges:
+            epsilon = ms_mlp.NORM_EPSILON if s < mixing else NORM_EPSILON
+            if s < max(1, mixing):
+                x = patch_embedding(x, dim, 2 if s else patch_size, name=stem)
+                x = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{stem}_norm")(x)
+            else:
                 start = dict(use_bias=False, kernel_initializer=NORMAL)
+                x = PatchMerging(name=stem)(x)
+                x = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{stem}_norm")(x)
                 x = Dense(dim, **start, name=f"{stem}_reduction")(x)
             for i in range(depth):
-                shared = dict(mlp_ratio=mlp_ratio, drop_path_rate=next(rates))
-                shared["name"] = f"stage_{s}_block_{i}"
+                block = dict(mlp_ratio=mlp_ratio, drop_path_rate=next(rates))
+                block["name"] = f"stage_{s}_block_{i}"
                 if s < mixing:
-                    mix = dict(kernel_sizes=kernel_sizes[s], shifts=shifts)
-                    x = ms_mlp.ms_mlp_block(x, **mix, layer_scale_init=layer_scale_init, **shared)
+                    block |= dict(kernel_sizes=kernel_sizes[s], shifts=shifts)
+                    x = ms_mlp.ms_mlp_block(x, **block, layer_scale_init=layer_scale_init)
                 else:
                     attention = dict(num_heads=num_heads[s - mixing], window_size=window_size)
                     attention["shift_size"] = window_size // 2 if i % 2 else 0
-                    x = swin_block(x, attention=attention, **shared)
+                    x = swin_block(x, attention=attention, **block)
             if s == len(dims) - 1:
                 x = keras.layers.LayerNormalization(epsilon=epsilon, name="norm")(x)
             x = pyramid_level(x, patch_size * 2**s)

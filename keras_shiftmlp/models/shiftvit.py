@@ -19,7 +19,7 @@ from keras_shiftmlp.layers.functional import (
     pyramid_level,
 )
 from keras_shiftmlp.layers.partial_shift import PartialShift
-from keras_shiftmlp.models._arguments import check_integers, check_stages
+from keras_shiftmlp.models._arguments import check_hidden_widths, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
 # The released configurations. R2 has narrow channel MLPs and many blocks.
@@ -78,11 +78,7 @@ def shiftvit(
     """
     check_stages(dims=dims, depths=depths)
     check_integers(patch_size=patch_size, dims=dims, depths=depths, n_div=n_div)
-    if mlp_ratio * min(dims) < 1:
-        raise ValueError(
-            "`mlp_ratio` must give each channel MLP a hidden width of at least 1. "
-            f"Received: `mlp_ratio={mlp_ratio!r}`, `dims={dims!r}`"
-        )
+    check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
     smallest = patch_size * 2 ** (len(dims) - 1)
 
     def features(x, drop_path_rate):
