@@ -155,7 +155,7 @@ def test_strides_that_are_no_powers_of_two_have_no_level():
 @pytest.mark.parametrize("case", FREE.values(), ids=FREE)
 def test_any_size(case):
     model = case.build(input_shape=(None, None, 3))
-    for height, width in ((37, 70), (1, 1)):
+    for height, width in ((37, 70), (case.smallest_side,) * 2):
         x = np.random.default_rng(1).uniform(0, 255, (2, height, width, 3)).astype("float32")
         fixed = case.build(input_shape=(height, width, 3))
         fixed.set_weights(model.get_weights())
@@ -297,7 +297,7 @@ def test_recomputed_activations_train_alike_in_less_memory(case, pixels):
     model = keras_shiftmlp.rematerialize(plain)
     assert isinstance(model, keras_shiftmlp.ImageModel)
     kept = [bytes_for_the_gradient(one, pixels) for one in (plain, model)]
-    assert kept[1] <= 0.65 * kept[0]
+    assert kept[1] <= case.recomputed_memory * kept[0]
     for one, other in zip(model.variables, plain.variables, strict=True):
         one.assign(to_numpy(other))  # the seeds of dropout as well
     results = []

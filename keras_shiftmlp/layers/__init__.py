@@ -12,16 +12,19 @@ from keras_shiftmlp.layers.functional import (
     stochastic_depth,
     token_mixing_mlp,
 )
+from keras_shiftmlp.layers.hierarchical_rearrangement import HierarchicalRearrangement
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
+from keras_shiftmlp.layers.strided_conv import strided_conv
 from keras_shiftmlp.layers.token_dense import TokenDense
 
 __all__ = [
     "Affine",
+    "HierarchicalRearrangement",
     "ImagePreprocessing",
     "LayerScale",
     "MixShift",
@@ -33,5 +36,6 @@ __all__ = [
     "gelu_tanh",
     "patch_embedding",
     "stochastic_depth",
+    "strided_conv",
     "token_mixing_mlp",
 ]

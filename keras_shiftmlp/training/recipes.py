@@ -67,6 +67,21 @@ RECIPES = {
     # Small, 0.5 for Base) and in where the warm-up starts.
     "ms_mlp_imagenet_paper": dict(_MS_MLP, warmup_learning_rate=1e-5, drop_path_rate=0.2),
     "ms_mlp_imagenet_code": dict(_MS_MLP, warmup_learning_rate=1e-6, drop_path_rate=0.1),
+    # Guo et al., 2021, and the released training code. It runs ten more epochs at the last learning
+    # rate and repeats augmentations. The README gives the drop path rates 0 for Tiny and 0.2 for
+    # Base.
+    "hire_mlp_imagenet": dict(
+        _IMAGENET,
+        batch_size=2048,
+        learning_rate=2e-3,
+        warmup_epochs=20,
+        warmup_learning_rate=1e-6,
+        randaugment=(2, 0.9),
+        mixup=0.8,
+        cutmix=1.0,
+        erase=0.25,
+        drop_path_rate=0.0,
+    ),
     # The comparison budget of the four Nano models: small pictures, a short run on two CPU cores.
     "cifar10_nano": dict(
         epochs=15,

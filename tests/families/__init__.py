@@ -27,6 +27,9 @@ class Case:
         levels: Pyramid levels.
         any_size: Whether height and width may be unknown.
         input_shape: Shape of the images.
+        smallest_side: Smallest height and width of an image.
+        recomputed_memory: Largest share of the activations that `rematerialize` keeps. Layers with
+            a BatchNormalization are not recomputed.
     """
 
     name: str
@@ -36,6 +39,8 @@ class Case:
     levels: tuple[str, ...]
     any_size: bool = True
     input_shape: tuple[int, int, int] = (32, 48, 3)
+    smallest_side: int = 1
+    recomputed_memory: float = 0.65
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
         defaults = dict(input_shape=self.input_shape, classes=5)
