@@ -16,6 +16,7 @@ from keras_shiftmlp.layers.hierarchical_rearrangement import HierarchicalRearran
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
+from keras_shiftmlp.layers.phase_aware_token_mixing import PhaseAwareTokenMixing
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
@@ -28,6 +29,7 @@ __all__ = [
     "ImagePreprocessing",
     "LayerScale",
     "MixShift",
+    "PhaseAwareTokenMixing",
     "S2Attention",
     "SpatialShift",
     "SplitAttention",

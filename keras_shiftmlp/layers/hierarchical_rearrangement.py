@@ -9,7 +9,7 @@ from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.precision import policy_map
 from keras_shiftmlp.layers.split_attention import SplitAttention
 
-NORM_EPSILON = 1e-5
+BATCH_NORM = {"momentum": 0.9, "epsilon": 1e-5}  # PyTorch's defaults
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -99,7 +99,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
         hidden_dim, size = max(1, channels // 2), self.region_size * channels
         fc1 = self._dense(size, hidden_dim, use_bias=False, name=f"{name}_fc1")
         norm = keras.layers.BatchNormalization(
-            momentum=0.9, epsilon=NORM_EPSILON, dtype=self.dtype_policy, name=f"{name}_norm"
+            **BATCH_NORM, dtype=self.dtype_policy, name=f"{name}_norm"
         )
         norm.build((None, None, None, hidden_dim))
         return fc1, norm, self._dense(hidden_dim, size, name=f"{name}_fc2")

@@ -25,8 +25,8 @@ class SplitAttention(keras.layers.Layer):
 
     Neither dense layer has a bias, unless `use_bias`. `a` is a plain sum over all positions, as in
     the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
-    `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax run in float32
-    under half-precision policies, since a sum over a whole map needs the range.
+    `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax
+    run in float32 under half-precision policies, since a sum over a whole map needs the range.
 
     Args:
         hidden_dim: Width of `W_1`. `None` means `C // 4`, the width that gives the published

@@ -20,10 +20,7 @@ from keras_shiftmlp.layers.functional import (
     linear_rates,
     pyramid_level,
 )
-from keras_shiftmlp.layers.hierarchical_rearrangement import (
-    NORM_EPSILON,
-    HierarchicalRearrangement,
-)
+from keras_shiftmlp.layers.hierarchical_rearrangement import BATCH_NORM, HierarchicalRearrangement
 from keras_shiftmlp.layers.strided_conv import strided_conv
 from keras_shiftmlp.models._arguments import check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
@@ -42,7 +39,6 @@ PAPER = {
     "Base": dict(params="58M", macs="8.1", top1="83.2"),
     "Large": dict(params="96M", macs="13.4", top1="83.8"),
 }
-BATCH_NORM = dict(momentum=0.9, epsilon=NORM_EPSILON)
 
 
 def hire_mlp_block(x, *, region_size, shift, mlp_ratio, drop_path_rate, name):
@@ -98,10 +94,8 @@ def hire_mlp(
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
         for s, (dim, depth) in enumerate(zip(dims, depths)):
             name = f"stage_{s}"
-            conv = dict(kernel_size=3, stride=2, padding=1)
-            if s == 0:
-                conv = dict(kernel_size=7, stride=4, padding=2)
-            x = strided_conv(x, dim, **conv, kernel_initializer=NORMAL, name=f"{name}_stem")
+            conv = (3, 2, 1) if s else (7, 4, 2)  # kernel size, stride and padding
+            x = strided_conv(x, dim, *conv, kernel_initializer=NORMAL, name=f"{name}_stem")
             x = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_stem_norm")(x)
             x = keras.layers.ReLU(name=f"{name}_stem_relu")(x)
             for i in range(depth):
