@@ -18,6 +18,7 @@ from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
 from keras_shiftmlp.layers.phase_aware_token_mixing import PhaseAwareTokenMixing
 from keras_shiftmlp.layers.s2_attention import S2Attention
+from keras_shiftmlp.layers.sparse_mlp import SparseMLP
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
 from keras_shiftmlp.layers.strided_conv import strided_conv
@@ -31,6 +32,7 @@ __all__ = [
     "MixShift",
     "PhaseAwareTokenMixing",
     "S2Attention",
+    "SparseMLP",
     "SpatialShift",
     "SplitAttention",
     "TokenDense",
