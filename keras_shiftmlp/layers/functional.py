@@ -6,6 +6,7 @@ import keras
 
 from keras_shiftmlp.kernels.dense import Conv2D, Dense
 from keras_shiftmlp.kernels.gelu import gelu_activation
+from keras_shiftmlp.kernels.initializers import initializers
 from keras_shiftmlp.layers.names import pyramid_level_name
 from keras_shiftmlp.layers.token_dense import TokenDense
 
@@ -69,7 +70,8 @@ def channel_mlp(
         x: Tensor `(..., C)`.
         hidden_dim: Width between the two layers.
         gelu: `"erf"` for the exact GELU (PyTorch's), `"tanh"` for its approximation (flax's).
-        kernel_initializer: Initializer of both kernels; biases start at zero.
+        kernel_initializer: Initializer of both kernels; biases start at zero. `None` draws both
+            uniformly within `1 / sqrt(fan_in)`, PyTorch's default.
         name: Prefix of the layer names.
 
     Returns:
@@ -86,8 +88,10 @@ def channel_mlp(
     (None, 7, 7, 16)
     """
     activation = gelu_activation(gelu)
-    y = Dense(hidden_dim, activation, kernel_initializer=kernel_initializer, name=f"{name}_fc1")(x)
-    return Dense(x.shape[-1], kernel_initializer=kernel_initializer, name=f"{name}_fc2")(y)
+    dim = x.shape[-1]
+    first, second = (initializers(kernel_initializer, width) for width in (dim, hidden_dim))
+    y = Dense(hidden_dim, activation, **first, name=f"{name}_fc1")(x)
+    return Dense(dim, **second, name=f"{name}_fc2")(y)
 
 
 def token_mixing_mlp(

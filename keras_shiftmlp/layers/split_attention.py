@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.gelu import gelu
+from keras_shiftmlp.kernels.initializers import initializers
 from keras_shiftmlp.kernels.precision import full_precision, policy_map
 
 POOLINGS = ("sum", "mean")
@@ -23,16 +24,18 @@ class SplitAttention(keras.layers.Layer):
         z = reshape(GELU(a W_1) W_2)                          (B, K, C), index k * C + c
         y = sum over k of softmax over k (z)_k * X_k          (B, H, W, C)
 
-    Neither dense layer has a bias. `a` is a plain sum over all positions, as in the paper's
-    equation (its prose says "average"), so the weights sharpen as the map grows; `pooling="mean"`
-    divides by `H * W` and is free of that. The two small products and the softmax run in float32
-    under half-precision policies, since a sum over a whole map needs the range.
+    Neither dense layer has a bias, unless `use_bias`. `a` is a plain sum over all positions, as in
+    the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
+    `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax
+    run in float32 under half-precision policies, since a sum over a whole map needs the range.
 
     Args:
         hidden_dim: Width of `W_1`. `None` means `C // 4`, the width that gives the published
             parameter counts of S2-MLPv2.
         pooling: `"sum"` (the paper's equation) or `"mean"` over the positions.
-        kernel_initializer: Initializer of `W_1` and `W_2`.
+        kernel_initializer: Initializer of `W_1` and `W_2`. `None` draws kernels and biases
+            uniformly within `1 / sqrt(fan_in)`, PyTorch's default.
+        use_bias: Whether the dense layers have biases, as in Hire-MLP and Wave-MLP.
 
     Call arguments:
         inputs: List of `K >= 2` tensors, each `(B, H, W, C)`.
@@ -58,6 +61,7 @@ class SplitAttention(keras.layers.Layer):
         hidden_dim: int | None = None,
         pooling: str = "sum",
         kernel_initializer: Any = "glorot_uniform",
+        use_bias: bool = False,
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
@@ -68,6 +72,7 @@ class SplitAttention(keras.layers.Layer):
         self.hidden_dim = hidden_dim
         self.pooling = pooling
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.use_bias = use_bias
 
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
@@ -75,15 +80,15 @@ class SplitAttention(keras.layers.Layer):
         self.fc1 = Dense(
             hidden_dim,
             gelu,
-            use_bias=False,
-            kernel_initializer=self.kernel_initializer,
+            use_bias=self.use_bias,
+            **initializers(self.kernel_initializer, channels),
             dtype=full_precision(self),
             name="fc1",
         )
         self.fc2 = Dense(
             len(input_shape) * channels,
-            use_bias=False,
-            kernel_initializer=self.kernel_initializer,
+            use_bias=self.use_bias,
+            **initializers(self.kernel_initializer, hidden_dim),
             dtype=full_precision(self),
             name="fc2",
         )
@@ -123,6 +128,7 @@ class SplitAttention(keras.layers.Layer):
             "hidden_dim": self.hidden_dim,
             "pooling": self.pooling,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
         }
         sublayers = [self.fc1, self.fc2] if self.built else []
         return {**super().get_config(), **config, **policy_map(self, sublayers)}

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from .image_model import ImageModel as ImageModel
 from .macs import count_macs as count_macs
@@ -10,7 +10,7 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
 
 def ASMLP(
     include_top: bool = True,
@@ -437,6 +437,187 @@ def GMLPBase(
     """`GMLP` with `patch_size=16, dim=512, depth=30, mlp_ratio=6`.
 
     The other arguments are those of `GMLP`.
+    """
+
+def HireMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """Hire-MLP of any size.
+
+    Args:
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        region_sizes: Rows, and columns, of the regions of each stage.
+        shift_cycles: Number of different shifts in each stage.
+        shift_units: Smallest shift of each stage in positions. Block `j` of a stage shifts by
+            `(j mod cycle) * unit`.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [Hire-MLP](https://arxiv.org/abs/2108.13341).
+
+    Example:
+
+    >>> HireMLP(dims=(16, 32), depths=(2, 1), region_sizes=(4, 3), shift_cycles=(2, 2),
+    ...         shift_units=(2, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def HireMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(64, 128, 320, 512), depths=(2, 2, 4, 2)`.
+
+    The other arguments are those of `HireMLP`.
+    """
+
+def HireMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 4, 10, 3),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(64, 128, 320, 512), depths=(3, 4, 10, 3)`.
+
+    The other arguments are those of `HireMLP`.
+    """
+
+def HireMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (4, 6, 24, 3),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(64, 128, 320, 512), depths=(4, 6, 24, 3)`.
+
+    The other arguments are those of `HireMLP`.
+    """
+
+def HireMLPLarge(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_large',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (4, 6, 24, 3),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(96, 192, 384, 768), depths=(4, 6, 24, 3)`.
+
+    The other arguments are those of `HireMLP`.
     """
 
 def Mixer(
@@ -1848,4 +2029,356 @@ def ShiftViTSmallR2(
     """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(10, 18, 36, 10), mlp_ratio=2`.
 
     The other arguments are those of `ShiftViT`.
+    """
+
+def SMLPNet(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (80, 160, 320, 640),
+    depths: Sequence[int] = (2, 8, 14, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """sMLPNet of any depth and width.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map and drop
+            an odd last row or column.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [sMLPNet](https://arxiv.org/abs/2109.05422).
+
+    Example:
+
+    >>> SMLPNet(dims=(16, 32), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def SMLPNetTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (80, 160, 320, 640),
+    depths: Sequence[int] = (2, 8, 14, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`SMLPNet` with `dims=(80, 160, 320, 640), depths=(2, 8, 14, 2)`.
+
+    The other arguments are those of `SMLPNet`.
+    """
+
+def SMLPNetSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 10, 24, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`SMLPNet` with `dims=(96, 192, 384, 768), depths=(2, 10, 24, 2)`.
+
+    The other arguments are those of `SMLPNet`.
+    """
+
+def SMLPNetBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (112, 224, 448, 896),
+    depths: Sequence[int] = (2, 10, 24, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`SMLPNet` with `dims=(112, 224, 448, 896), depths=(2, 10, 24, 2)`.
+
+    The other arguments are those of `SMLPNet`.
+    """
+
+def WaveMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = True,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """Wave-MLP of any size.
+
+    Args:
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        mlp_ratios: Hidden width of each stage's channel MLP, in multiples of its channels.
+        norm: `"group"` for GroupNormalization with one group, `"batch"` for BatchNormalization. The
+            norms inside the token mixing are BatchNormalizations in any case.
+        stem_norm: Whether a norm follows the stem of each stage.
+        phase_conv: What estimates the phases: `"dense"` or `"depthwise"`, see
+            `layers.PhaseAwareTokenMixing`.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Reference: [Wave-MLP](https://arxiv.org/abs/2111.12294).
+
+    Example:
+
+    >>> WaveMLP(dims=(16, 32), depths=(1, 1), mlp_ratios=(4, 4),
+    ...         input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def WaveMLPTinyDW(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_tinydw',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'batch',
+    stem_norm: bool = True,
+    phase_conv: str = 'depthwise',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(2, 2, 4, 2), norm='batch', phase_conv='depthwise'`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'batch',
+    stem_norm: bool = True,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(2, 2, 4, 2), norm='batch'`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 3, 10, 3),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = True,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(2, 3, 10, 3)`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPMedium(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_medium',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 4, 18, 3),
+    mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = False,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(3, 4, 18, 3), mlp_ratios=(8, 8, 4, 4), stem_norm=False`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: str | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = False,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), stem_norm=False`.
+
+    The other arguments are those of `WaveMLP`.
     """

@@ -37,6 +37,8 @@ class Constructor:
         family: Name of the general constructor.
         paper: What the paper reports of this size: `params`, `macs` and `top1`, as text.
         any_size: Whether height and width may be unknown.
+        check_shape: Takes the shape of the image and the hyper-parameters, and raises if the
+            network does not take such an image.
         pooled_norm_epsilon: Epsilon of a LayerNormalization between pooling and classifier;
             `None` for families without one.
         head_initializer: Initializer of the classifier's kernel.
@@ -51,6 +53,7 @@ class Constructor:
     family: str = ""
     paper: Mapping[str, str] | None = None
     any_size: bool = True
+    check_shape: Callable[..., None] | None = None
     pooled_norm_epsilon: float | None = None
     head_initializer: str | dict[str, Any] = "zeros"
 
@@ -125,6 +128,8 @@ class Constructor:
                 f"{self.name} needs a known height and width: its token-mixing kernels have one "
                 f"row per patch, so they belong to one image size. Received: `input_shape={shape}`"
             )
+        if self.check_shape is not None:
+            self.check_shape(shape, **hyperparameters)
         activation = keras.activations.get(classifier_activation)
         wanted = {} if preprocessing is None else named_preset(preprocessing)
         facts = {**PRESETS[self.preprocessing], **wanted}

@@ -27,8 +27,9 @@ class Case:
         levels: Pyramid levels.
         any_size: Whether height and width may be unknown.
         input_shape: Shape of the images.
-        rematerialized: Most of the memory for activations that `rematerialize` may keep, as a
-            share.
+        smallest_side: Smallest height and width of an image.
+        rematerialized: Largest share of the memory for activations that `rematerialize` keeps.
+            Layers with a BatchNormalization are not recomputed.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Case:
     levels: tuple[str, ...]
     any_size: bool = True
     input_shape: tuple[int, int, int] = (32, 48, 3)
+    smallest_side: int = 1
     rematerialized: float = 0.65
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
