@@ -81,8 +81,8 @@ def families_table(rows: Sequence[dict]) -> str:
         sizes.sort(key=lambda row: row["params"])
         smallest, largest = (f"{sizes[i]['params'] / 1e6:.1f}" for i in (0, -1))
         page = find_constructor(family).network.__module__.rpartition(".")[2]
-        line = [f"[`{family}`](docs/{page}.md)", ", ".join(row["model"].removeprefix(family) for row in sizes)]
-        line += [f"{smallest} to {largest}"]
+        names = ", ".join(row["model"].removeprefix(family) for row in sizes)
+        line = [f"[`{family}`](docs/{page}.md)", names, f"{smallest} to {largest}"]
         line += ["any" if find_constructor(family).any_size else "fixed"]
         lines.append([*line, f"{sum(weights[row['model']] for row in sizes)}"])
     head = ["family", "sizes", "parameters, 10^6", "image size", "weights"]
