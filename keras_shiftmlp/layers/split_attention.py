@@ -1,7 +1,7 @@
 """Split attention: weighs several branches against each other, channel by channel."""
 
 import functools
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
@@ -10,7 +10,8 @@ from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.gelu import gelu
 from keras_shiftmlp.kernels.precision import full_precision, policy_map
 
-POOLINGS = ("sum", "mean")
+Pooling = Literal["sum", "mean"]
+POOLINGS = get_args(Pooling)
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -56,7 +57,7 @@ class SplitAttention(keras.layers.Layer):
     def __init__(
         self,
         hidden_dim: int | None = None,
-        pooling: str = "sum",
+        pooling: Pooling = "sum",
         kernel_initializer: Any = "glorot_uniform",
         **kwargs: Any,
     ):

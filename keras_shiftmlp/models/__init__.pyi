@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .image_model import ImageModel as ImageModel
 from .macs import count_macs as count_macs
@@ -17,7 +17,7 @@ def Mixer(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -32,7 +32,7 @@ def Mixer(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -79,6 +79,13 @@ def Mixer(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='mixer',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048, gelu=None, final_norm=True,
+        norm_epsilon=1e-06
+
     Reference: [MLP-Mixer](https://arxiv.org/abs/2105.01601).
 
     Example:
@@ -93,7 +100,7 @@ def MixerS32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -108,7 +115,7 @@ def MixerS32(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -122,7 +129,7 @@ def MixerS16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -137,7 +144,7 @@ def MixerS16(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -151,7 +158,7 @@ def MixerS8(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -166,7 +173,7 @@ def MixerS8(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -180,7 +187,7 @@ def MixerB32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -195,7 +202,7 @@ def MixerB32(
     depth: int = 12,
     tokens_mlp_dim: int = 384,
     channels_mlp_dim: int = 3072,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -209,7 +216,7 @@ def MixerB16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -224,7 +231,7 @@ def MixerB16(
     depth: int = 12,
     tokens_mlp_dim: int = 384,
     channels_mlp_dim: int = 3072,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -238,7 +245,7 @@ def MixerL32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -253,7 +260,7 @@ def MixerL32(
     depth: int = 24,
     tokens_mlp_dim: int = 512,
     channels_mlp_dim: int = 4096,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -267,7 +274,7 @@ def MixerL16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -282,7 +289,7 @@ def MixerL16(
     depth: int = 24,
     tokens_mlp_dim: int = 512,
     channels_mlp_dim: int = 4096,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -296,7 +303,7 @@ def MixerH14(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -311,7 +318,7 @@ def MixerH14(
     depth: int = 32,
     tokens_mlp_dim: int = 640,
     channels_mlp_dim: int = 5120,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -325,7 +332,7 @@ def MixerNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -340,7 +347,7 @@ def MixerNano(
     depth: int = 8,
     tokens_mlp_dim: int = 64,
     channels_mlp_dim: int = 512,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -354,7 +361,7 @@ def MSMLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -413,6 +420,14 @@ def MSMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='msmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(3, 3, 9, 3), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5,
+        7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)), shifts=(-2, -1, 0, 1, 2), mlp_ratio=4,
+        layer_scale_init=1e-06
+
     Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
 
     Example:
@@ -427,7 +442,7 @@ def MSMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -455,7 +470,7 @@ def MSMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -483,7 +498,7 @@ def MSMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -511,7 +526,7 @@ def MSMLPNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -539,7 +554,7 @@ def S2MLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -554,9 +569,9 @@ def S2MLP(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -605,6 +620,13 @@ def S2MLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=36, mlp_ratio=4, setting='a', order='hw', norm='layer', norm_position='post',
+        embed_norm=True, norm_epsilon=1e-05
+
     Reference: [S2-MLP](https://arxiv.org/abs/2106.07477).
 
     Example:
@@ -618,7 +640,7 @@ def S2MLPWide(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -633,9 +655,9 @@ def S2MLPWide(
     depth: int = 12,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -649,7 +671,7 @@ def S2MLPDeep(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -664,9 +686,9 @@ def S2MLPDeep(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'affine',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'affine',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -680,7 +702,7 @@ def S2MLPNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -695,9 +717,9 @@ def S2MLPNano(
     depth: int = 8,
     mlp_ratio: int = 3,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -711,7 +733,7 @@ def S2MLPv2(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -726,7 +748,7 @@ def S2MLPv2(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -776,6 +798,14 @@ def S2MLPv2(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlpv2',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(7, 2),
+        dims=(192, 384), depths=(4, 14), mlp_ratio=3, split_attention_ratio=0.25,
+        split_attention_pooling='sum', kernel_initializer={'class_name': 'RandomNormal', 'config':
+        {'stddev': 0.02}}, final_norm=True, norm_epsilon=1e-05
+
     Reference: [S2-MLPv2](https://arxiv.org/abs/2108.01072).
 
     Example:
@@ -790,7 +820,7 @@ def S2MLPv2Small(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -805,7 +835,7 @@ def S2MLPv2Small(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -820,7 +850,7 @@ def S2MLPv2Medium(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -835,7 +865,7 @@ def S2MLPv2Medium(
     depths: Sequence[int] = (7, 17),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -850,7 +880,7 @@ def S2MLPv2Small14(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -865,7 +895,7 @@ def S2MLPv2Small14(
     depths: Sequence[int] = (18,),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -880,7 +910,7 @@ def S2MLPv2Nano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -895,7 +925,7 @@ def S2MLPv2Nano(
     depths: Sequence[int] = (2, 6),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'mean',
+    split_attention_pooling: Literal['sum', 'mean'] = 'mean',
     kernel_initializer: str | dict[str, Any] = 'lecun_normal',
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
