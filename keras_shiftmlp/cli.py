@@ -251,7 +251,7 @@ def _export(options):
     import numpy as np
 
     from keras_shiftmlp import checkpoints, export, training
-    from keras_shiftmlp.export.exporter import FORMATS
+    from keras_shiftmlp.export.formats import FORMATS, FormatName
 
     model, pictures, license = _model(options), None, None
     size = options.size[0] if options.size and len(options.size) == 1 else options.size
@@ -262,7 +262,7 @@ def _export(options):
     if options.weights and not options.model.endswith(".keras"):
         with contextlib.suppress(ValueError):  # a file or an address has no licence that we know
             license = checkpoints.weights_info(options.model, options.weights)["license"]
-    endings = {kind.ending: name for name, kind in FORMATS.items()}
+    endings: dict[str, FormatName] = {kind.ending: name for name, kind in FORMATS.items()}
     card = export.write(
         model,
         options.out,

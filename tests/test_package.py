@@ -1,6 +1,8 @@
 """The package as a whole: its exports, its imports and its documented tables."""
 
+import inspect
 import json
+import pydoc
 import re
 import subprocess
 import sys
@@ -45,6 +47,20 @@ assert "keras_shiftmlp>ImageModel" in keras.saving.get_custom_objects()
 assert "keras_shiftmlp>SpatialShift" in keras.saving.get_custom_objects()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_help_shows_summary_arguments_and_defaults():
+    shown = pydoc.render_doc(keras_shiftmlp.S2MLPv2Small, renderer=pydoc.plaintext)
+    assert "\nS2MLPv2Small = <constructor keras_shiftmlp.S2MLPv2Small>\n" in shown
+    assert "`S2MLPv2` with `patch_sizes=(7, 2), dims=(192, 384), depths=(4, 14)`." in shown
+    _, _, defaults = " ".join(shown.split()).partition("Defaults:")
+    for name, parameter in inspect.signature(keras_shiftmlp.S2MLPv2Small).parameters.items():
+        assert f"\n        {name}: " in shown
+        assert f"{name}={parameter.default!r}" in defaults
+
+
+def test_stubs_are_fresh():
+    subprocess.run([sys.executable, ROOT / "tools" / "stubs.py", "--check"], check=True)
 
 
 def test_importing_the_package_alone_is_quick():

@@ -7,8 +7,12 @@ gives them. `keras_shiftmlp/__init__.pyi` re-exports names; `lazy_loader` reads 
 import inspect
 import os
 import textwrap
+import types
+import typing
 from pathlib import Path
 
+# The stubs are those of this checkout, whichever one is installed.
+sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 from keras_shiftmlp import models
@@ -33,7 +37,7 @@ def models_stub() -> str:
         HEADER,
         "import os",
         "from collections.abc import Callable, Sequence",
-        "from typing import Any",
+        "from typing import Any, Literal",
         "",
         *(f"from .{origin} import {name} as {name}" for name, origin in origins.items()),
         "",
@@ -65,7 +69,12 @@ def {constructor.name}(
 
 
 def _annotation(parameter) -> str:
-    text = inspect.formatannotation(parameter.annotation)
+    kind = parameter.annotation
+    is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    # One by one, because Python versions write unions with a `Literal` differently.
+    members = typing.get_args(kind) if is_union else (kind,)
+    names = ["None" if x is types.NoneType else inspect.formatannotation(x) for x in members]
+    text = " | ".join(names)
     return text.replace("collections.abc.", "").replace("typing.", "")
 
 

@@ -25,7 +25,7 @@ import keras
 import numpy as np
 
 import keras_shiftmlp
-from keras_shiftmlp.export.formats import FORMATS, Format, Network, Runner
+from keras_shiftmlp.export.formats import FORMATS, Format, FormatName, Network, Runner
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models.image_model import ImageModel
 
@@ -46,7 +46,7 @@ class WriteOptions(TypedDict, total=False):
 def write(
     model: keras.Model,
     path: str | os.PathLike[str],
-    format: str,
+    format: FormatName,
     *,
     size: int | tuple[int, int] | None = None,
     images: np.ndarray | None = None,

@@ -9,13 +9,15 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 # From images `(B, H, W, C)` to the outputs by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+FormatName = Literal["saved_model", "onnx", "openvino", "litert", "pt2"]
 
 # The highest that tf2onnx writes.
 OPSET = 18
@@ -306,7 +308,7 @@ class Format:
 
 EXTRA = "'keras_shiftmlp[export]'"
 TENSORFLOW = {"tensorflow": "'keras_shiftmlp[tensorflow]', or tensorflow-cpu"}
-FORMATS = {
+FORMATS: dict[FormatName, Format] = {
     "saved_model": Format(
         "",
         "tensorflow",

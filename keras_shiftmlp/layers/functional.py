@@ -1,6 +1,6 @@
 """The small parts that the families share, as functions on Keras tensors."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -57,7 +57,7 @@ def channel_mlp(
     x: Any,
     hidden_dim: int,
     *,
-    gelu: str = "erf",
+    gelu: Literal["erf", "tanh"] = "erf",
     kernel_initializer: Any = "glorot_uniform",
     name: str = "channel",
 ) -> Any:
@@ -98,7 +98,7 @@ def token_mixing_mlp(
     x: Any,
     hidden_dim: int,
     *,
-    gelu: str = "erf",
+    gelu: Literal["erf", "tanh"] = "erf",
     kernel_initializer: Any = "lecun_normal",
     name: str = "token",
 ) -> Any:

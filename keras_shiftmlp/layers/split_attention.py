@@ -1,7 +1,7 @@
 """Split attention: weighs several branches against each other, channel by channel."""
 
 import functools
-from typing import Any
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
@@ -11,7 +11,8 @@ from keras_shiftmlp.kernels.gelu import gelu
 from keras_shiftmlp.kernels.initializers import initializers
 from keras_shiftmlp.kernels.precision import full_precision, policy_map
 
-POOLINGS = ("sum", "mean")
+Pooling = Literal["sum", "mean"]
+POOLINGS = get_args(Pooling)
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -59,7 +60,7 @@ class SplitAttention(keras.layers.Layer):
     def __init__(
         self,
         hidden_dim: int | None = None,
-        pooling: str = "sum",
+        pooling: Pooling = "sum",
         kernel_initializer: Any = "glorot_uniform",
         use_bias: bool = False,
         **kwargs: Any,

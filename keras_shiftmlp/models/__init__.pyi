@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .image_model import ImageModel as ImageModel
 from .macs import count_macs as count_macs
@@ -625,7 +625,7 @@ def Mixer(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -640,7 +640,7 @@ def Mixer(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -688,6 +688,13 @@ def Mixer(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='mixer',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048, gelu=None, final_norm=True,
+        norm_epsilon=1e-06
+
     Reference: [MLP-Mixer](https://arxiv.org/abs/2105.01601).
 
     Example:
@@ -702,7 +709,7 @@ def MixerS32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -717,7 +724,7 @@ def MixerS32(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -731,7 +738,7 @@ def MixerS16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -746,7 +753,7 @@ def MixerS16(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -760,7 +767,7 @@ def MixerS8(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -775,7 +782,7 @@ def MixerS8(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -789,7 +796,7 @@ def MixerB32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -804,7 +811,7 @@ def MixerB32(
     depth: int = 12,
     tokens_mlp_dim: int = 384,
     channels_mlp_dim: int = 3072,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -818,7 +825,7 @@ def MixerB16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -833,7 +840,7 @@ def MixerB16(
     depth: int = 12,
     tokens_mlp_dim: int = 384,
     channels_mlp_dim: int = 3072,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -847,7 +854,7 @@ def MixerL32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -862,7 +869,7 @@ def MixerL32(
     depth: int = 24,
     tokens_mlp_dim: int = 512,
     channels_mlp_dim: int = 4096,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -876,7 +883,7 @@ def MixerL16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -891,7 +898,7 @@ def MixerL16(
     depth: int = 24,
     tokens_mlp_dim: int = 512,
     channels_mlp_dim: int = 4096,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -905,7 +912,7 @@ def MixerH14(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -920,7 +927,7 @@ def MixerH14(
     depth: int = 32,
     tokens_mlp_dim: int = 640,
     channels_mlp_dim: int = 5120,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -934,7 +941,7 @@ def MixerNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -949,7 +956,7 @@ def MixerNano(
     depth: int = 8,
     tokens_mlp_dim: int = 64,
     channels_mlp_dim: int = 512,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -963,7 +970,7 @@ def MSMLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1023,6 +1030,14 @@ def MSMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='msmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(3, 3, 9, 3), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5,
+        7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)), shifts=(-2, -1, 0, 1, 2), mlp_ratio=4,
+        layer_scale_init=1e-06
+
     Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
 
     Example:
@@ -1037,7 +1052,7 @@ def MSMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1065,7 +1080,7 @@ def MSMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1093,7 +1108,7 @@ def MSMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1121,7 +1136,7 @@ def MSMLPNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1490,7 +1505,7 @@ def S2MLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1505,9 +1520,9 @@ def S2MLP(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -1557,6 +1572,13 @@ def S2MLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=36, mlp_ratio=4, setting='a', order='hw', norm='layer', norm_position='post',
+        embed_norm=True, norm_epsilon=1e-05
+
     Reference: [S2-MLP](https://arxiv.org/abs/2106.07477).
 
     Example:
@@ -1570,7 +1592,7 @@ def S2MLPWide(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1585,9 +1607,9 @@ def S2MLPWide(
     depth: int = 12,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -1601,7 +1623,7 @@ def S2MLPDeep(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1616,9 +1638,9 @@ def S2MLPDeep(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'affine',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'affine',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -1632,7 +1654,7 @@ def S2MLPNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1647,9 +1669,9 @@ def S2MLPNano(
     depth: int = 8,
     mlp_ratio: int = 3,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -1663,7 +1685,7 @@ def S2MLPv2(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1678,7 +1700,7 @@ def S2MLPv2(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -1728,6 +1750,14 @@ def S2MLPv2(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlpv2',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(7, 2),
+        dims=(192, 384), depths=(4, 14), mlp_ratio=3, split_attention_ratio=0.25,
+        split_attention_pooling='sum', kernel_initializer={'class_name': 'RandomNormal', 'config':
+        {'stddev': 0.02}}, final_norm=True, norm_epsilon=1e-05
+
     Reference: [S2-MLPv2](https://arxiv.org/abs/2108.01072).
 
     Example:
@@ -1742,7 +1772,7 @@ def S2MLPv2Small(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1757,7 +1787,7 @@ def S2MLPv2Small(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -1772,7 +1802,7 @@ def S2MLPv2Medium(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1787,7 +1817,7 @@ def S2MLPv2Medium(
     depths: Sequence[int] = (7, 17),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -1802,7 +1832,7 @@ def S2MLPv2Small14(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1817,7 +1847,7 @@ def S2MLPv2Small14(
     depths: Sequence[int] = (18,),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -1832,7 +1862,7 @@ def S2MLPv2Nano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1847,7 +1877,7 @@ def S2MLPv2Nano(
     depths: Sequence[int] = (2, 6),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'mean',
+    split_attention_pooling: Literal['sum', 'mean'] = 'mean',
     kernel_initializer: str | dict[str, Any] = 'lecun_normal',
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,

@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -73,8 +73,8 @@ class Constructor:
             object.__setattr__(self, field, value)  # the dataclass is frozen
         CONSTRUCTORS[self.name] = self
 
-    def __repr__(self):
-        return f"{self.name}{inspect.signature(self)}"
+    def __repr__(self) -> str:
+        return f"<constructor keras_shiftmlp.{self.name}>"
 
     @property
     def is_size(self) -> bool:
@@ -100,7 +100,7 @@ class Constructor:
         weights: str | os.PathLike[str] | None = DEFAULT_WEIGHTS,
         input_tensor: Any = None,
         input_shape: tuple[int | None, int | None, int] | None = None,
-        pooling: str | None = None,
+        pooling: Literal["avg", "max"] | None = None,
         classes: int | None = None,
         classifier_activation: str | Callable[..., Any] | None = "softmax",
         include_preprocessing: bool = True,

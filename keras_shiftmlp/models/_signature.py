@@ -1,6 +1,7 @@
 """What `help()` and `inspect.signature` show of a constructor."""
 
 import inspect
+import textwrap
 
 from keras_shiftmlp.models.image_model import ImageModel
 
@@ -75,4 +76,13 @@ def docstring(constructor) -> str:
         rest = rest.partition("\n\nExample:")[0]
     size = FREE_SIZE if constructor.any_size else FIXED_SIZE
     common = COMMON_ARGUMENTS.format(input_shape=size.format(size=constructor.image_size))
-    return f"{own}\n{common}\nReference:{rest}" if rest else f"{own}\n{common}"
+    text = f"{own}\n{common}\nDefaults:\n{_defaults(constructor)}\n"
+    return f"{text}\nReference:{rest}" if rest else text
+
+
+def _defaults(constructor) -> str:
+    """All arguments with their defaults. `help()` cuts the signature of an object."""
+    parameters = signature(constructor).parameters.values()
+    text = ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters)
+    indent = "    "
+    return textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent)

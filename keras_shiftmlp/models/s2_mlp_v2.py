@@ -22,7 +22,7 @@ from keras_shiftmlp.layers.functional import (
     pyramid_level,
 )
 from keras_shiftmlp.layers.s2_attention import S2Attention
-from keras_shiftmlp.layers.split_attention import POOLINGS
+from keras_shiftmlp.layers.split_attention import POOLINGS, Pooling
 from keras_shiftmlp.models._arguments import check_choice, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
@@ -69,7 +69,7 @@ def s2_mlp_v2(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = "sum",
+    split_attention_pooling: Pooling = "sum",
     kernel_initializer: str | dict[str, Any] = NORMAL,
     final_norm: bool = True,
     norm_epsilon: float = 1e-5,

@@ -1,13 +1,15 @@
 """AdamW as the recipes want it: warm-up and decay, no decay of vectors, rates per depth."""
 
 import math
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import keras
 from keras import ops
 
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.training.arguments import check_arguments
+
+Schedule = Literal["cosine", "linear"]
 
 
 class OptimizerSettings(TypedDict):
@@ -17,7 +19,7 @@ class OptimizerSettings(TypedDict):
     warmup_steps: int
     warmup_learning_rate: float
     final_learning_rate: float
-    schedule: str
+    schedule: Schedule
     weight_decay: float
     clip_norm: float | None
     ema_momentum: float | None
@@ -33,7 +35,7 @@ def build_optimizer(
     warmup_steps: int = 0,
     warmup_learning_rate: float = 0.0,
     final_learning_rate: float = 0.0,
-    schedule: str = "cosine",
+    schedule: Schedule = "cosine",
     weight_decay: float = 0.05,
     clip_norm: float | None = None,
     ema_momentum: float | None = None,
@@ -137,7 +139,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
         final: float,
         steps: int,
         warmup_steps: int,
-        schedule: str = "cosine",
+        schedule: Schedule = "cosine",
     ):
         self.peak = peak
         self.start = start

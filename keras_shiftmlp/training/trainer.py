@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ from keras_shiftmlp.training.callbacks import (
     write_json,
 )
 from keras_shiftmlp.training.images import Images
-from keras_shiftmlp.training.optimizers import OptimizerSettings, build_optimizer
+from keras_shiftmlp.training.optimizers import OptimizerSettings, Schedule, build_optimizer
 from keras_shiftmlp.visualization import plot_curves
 
 
@@ -44,7 +44,7 @@ def train(
     warmup_steps: int | None = None,
     warmup_learning_rate: float = 0.0,
     final_learning_rate: float = 0.0,
-    schedule: str = "cosine",
+    schedule: Schedule = "cosine",
     weight_decay: float = 0.05,
     clip_norm: float | None = None,
     ema_momentum: float | None = None,
@@ -52,7 +52,7 @@ def train(
     layer_decay: float = 1.0,
     label_smoothing: float = 0.0,
     crop_fraction: float = 1.0,
-    jit_compile: bool | str = "auto",
+    jit_compile: bool | Literal["auto"] = "auto",
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
     tensorboard: bool = False,
