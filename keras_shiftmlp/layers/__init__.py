@@ -6,6 +6,7 @@ import keras  # noqa: F401
 
 from keras_shiftmlp.kernels.gelu import gelu_tanh
 from keras_shiftmlp.layers.affine import Affine
+from keras_shiftmlp.layers.cycle_fc import CycleFC
 from keras_shiftmlp.layers.functional import (
     channel_mlp,
     patch_embedding,
@@ -22,6 +23,7 @@ from keras_shiftmlp.layers.token_dense import TokenDense
 
 __all__ = [
     "Affine",
+    "CycleFC",
     "ImagePreprocessing",
     "LayerScale",
     "MixShift",

@@ -22,16 +22,18 @@ class SplitAttention(keras.layers.Layer):
         z = reshape(GELU(a W_1) W_2)                          (B, K, C), index k * C + c
         y = sum over k of softmax over k (z)_k * X_k          (B, H, W, C)
 
-    Neither dense layer has a bias. `a` is a plain sum over all positions, as in the paper's
-    equation (its prose says "average"), so the weights sharpen as the map grows; `pooling="mean"`
-    divides by `H * W` and is free of that. The two small products and the softmax run in float32
-    under half-precision policies, since a sum over a whole map needs the range.
+    The dense layers have biases only with `use_bias=True`. `a` is a plain sum over all positions,
+    as in the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
+    `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax
+    run in float32 under half-precision policies, since a sum over a whole map needs the range.
 
     Args:
         hidden_dim: Width of `W_1`. `None` means `C // 4`, the width that gives the published
             parameter counts of S2-MLPv2.
         pooling: `"sum"` (the paper's equation) or `"mean"` over the positions.
         kernel_initializer: Initializer of `W_1` and `W_2`.
+        use_bias: Whether both dense layers have a bias. Vision Permutator and CycleMLP take the
+            mean over the positions and have biases.
 
     Call arguments:
         inputs: List of `K >= 2` tensors, each `(B, H, W, C)`.
@@ -57,6 +59,7 @@ class SplitAttention(keras.layers.Layer):
         hidden_dim: int | None = None,
         pooling: str = "sum",
         kernel_initializer="glorot_uniform",
+        use_bias: bool = False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -67,25 +70,20 @@ class SplitAttention(keras.layers.Layer):
         self.hidden_dim = hidden_dim
         self.pooling = pooling
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.use_bias = use_bias
 
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
         hidden_dim = self.hidden_dim or max(1, channels // 4)
-        self.fc1 = Dense(
-            hidden_dim,
-            gelu,
-            use_bias=False,
+        # Keras passes `trainable` to a layer's own weights only, not to layers inside it.
+        shared = dict(
+            use_bias=self.use_bias,
             kernel_initializer=self.kernel_initializer,
             dtype=full_precision(self),
-            name="fc1",
+            trainable=self.trainable,
         )
-        self.fc2 = Dense(
-            len(input_shape) * channels,
-            use_bias=False,
-            kernel_initializer=self.kernel_initializer,
-            dtype=full_precision(self),
-            name="fc2",
-        )
+        self.fc1 = Dense(hidden_dim, gelu, **shared, name="fc1")
+        self.fc2 = Dense(len(input_shape) * channels, **shared, name="fc2")
         self.fc1.build((input_shape[0][0], channels))
         self.fc2.build((input_shape[0][0], hidden_dim))
         self.built = True
@@ -122,6 +120,7 @@ class SplitAttention(keras.layers.Layer):
             "hidden_dim": self.hidden_dim,
             "pooling": self.pooling,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "use_bias": self.use_bias,
         }
         sublayers = [self.fc1, self.fc2] if self.built else []
         return {**super().get_config(), **config, **policy_map(self, sublayers)}

@@ -67,6 +67,20 @@ RECIPES = {
     # Small, 0.5 for Base) and in where the warm-up starts.
     "ms_mlp_imagenet_paper": dict(_MS_MLP, warmup_learning_rate=1e-5, drop_path_rate=0.2),
     "ms_mlp_imagenet_code": dict(_MS_MLP, warmup_learning_rate=1e-6, drop_path_rate=0.1),
+    # Chen et al., 2021, section 4.1 and the released code, DeiT's settings. The code also repeats
+    # each image three times per batch, which `train` does not.
+    "cycle_mlp_imagenet": dict(
+        _IMAGENET,
+        learning_rate=1e-3,
+        warmup_epochs=5,
+        warmup_learning_rate=1e-6,
+        randaugment=(2, 0.9),
+        mixup=0.8,
+        cutmix=1.0,
+        erase=0.25,
+        ema_momentum=0.99996,
+        drop_path_rate=0.1,
+    ),
     # The comparison budget of the four Nano models: small pictures, a short run on two CPU cores.
     "cifar10_nano": dict(
         epochs=15,

@@ -27,6 +27,7 @@ class Case:
         levels: Pyramid levels.
         any_size: Whether height and width may be unknown.
         input_shape: Shape of the images.
+        smallest: Smallest height and width.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Case:
     levels: tuple[str, ...]
     any_size: bool = True
     input_shape: tuple[int, int, int] = (32, 48, 3)
+    smallest: int = 1
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
         defaults = dict(input_shape=self.input_shape, classes=5)
