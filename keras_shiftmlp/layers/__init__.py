@@ -20,6 +20,7 @@ from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
 from keras_shiftmlp.layers.token_dense import TokenDense
+from keras_shiftmlp.layers.weighted_permute_mlp import WeightedPermuteMLP
 
 __all__ = [
     "Affine",
@@ -31,6 +32,7 @@ __all__ = [
     "SpatialShift",
     "SplitAttention",
     "TokenDense",
+    "WeightedPermuteMLP",
     "channel_mlp",
     "gelu_tanh",
     "patch_embedding",
