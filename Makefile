@@ -1,4 +1,4 @@
-# Two commands, each with an environment of its own: `make demo` and `make test`.
+# `make demo` and `make test` each have their own environment.
 PYTHON ?= python3
 BACKENDS ?= tensorflow jax torch numpy openvino
 DEMO_ARGS ?=
@@ -20,7 +20,7 @@ lint: .venv-test/done
 generate: .venv-test/done
 	.venv-test/bin/python tools/stubs.py
 
-# These and what they ask for, but for `tensorflow`, which would come to lie over tensorflow-cpu.
+# Installed with their dependencies except `tensorflow`, which would overwrite tensorflow-cpu.
 NO_DEPS = tensorflow-hub tf-keras keras-cv keras-hub tensorflow-text kagglehub kagglesdk regex \
     sentencepiece tokenizers
 .venv-demo/done .venv-test/done: pyproject.toml constraints.txt

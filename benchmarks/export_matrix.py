@@ -1,11 +1,11 @@
-"""Every family from every backend in every format: what its own runtime makes of it.
+"""Exports every family from every backend in every format and runs each file in its runtime.
 
     python benchmarks/export_matrix.py --images cifar10/test --json matrix.json
     python benchmarks/export_matrix.py --from-json matrix.json
 
-Prints, for each file, the largest difference of a probability from Keras on the backend that the
-model lives on, the size and the time per image in batches. Each file is run in a process of its
-own, which has never seen the model; where there is no file, the reason stands below the table.
+Prints, for each file, the largest difference of a probability from Keras on the backend of the
+model, the size and the time per image in batches. Each file runs in a separate process, which has
+never seen the model. If an export failed, the reason is below the table.
 `--images` is a folder with one subfolder per class.
 """
 
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_shiftmlp.benchmark.tables import markdown_table
+
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
 FORMATS = {
     "saved_model": "",
@@ -31,7 +33,7 @@ FORMATS = {
 
 
 def write(job: dict) -> None:
-    """In a process of a backend: exports a model in all formats, and computes what they should."""
+    """Exports a model in all formats and saves its outputs. Runs in a process of one backend."""
     import keras
 
     import keras_shiftmlp
@@ -39,7 +41,7 @@ def write(job: dict) -> None:
     folder = Path(job["folder"])
     model = keras_shiftmlp.get_model(job["model"], weights=job["weights"])
     if job["weights"] is None:
-        # Away from the start, whose head may be zero and hide all that comes before.
+        # An initial head may be zero, which would hide errors of the layers before it.
         rng = np.random.default_rng(0)
         values = model.get_weights()
         model.set_weights([w + 0.05 * rng.normal(size=w.shape).astype(w.dtype) for w in values])
@@ -62,7 +64,7 @@ def write(job: dict) -> None:
 
 
 def run(job: dict) -> None:
-    """In a process of no backend: runs a file."""
+    """Runs a file in a process that has no model."""
     from keras_shiftmlp.export import load
 
     with np.load(job["pixels"]) as file:
@@ -82,7 +84,7 @@ def run(job: dict) -> None:
 
 
 def process(task: str, job: dict, backend: str) -> str | None:
-    """Runs `task` in a process; returns why it failed, if it did."""
+    """Runs `task` in a process. Returns the reason if it failed."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
     command = [sys.executable, __file__, task, json.dumps(job)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -124,7 +126,7 @@ def measure(args) -> list[dict]:
 
 
 def table(rows: list[dict]) -> str:
-    """The rows as a Markdown table, a line per model and backend."""
+    """The rows as a Markdown table with one line per model and backend."""
     formats = list(dict.fromkeys(row["format"] for row in rows))
     cells, reasons = {}, []
     for row in rows:
@@ -138,10 +140,11 @@ def table(rows: list[dict]) -> str:
                 f"{row['difference']:.0e}, {row['bytes'] / 1e6:.1f} MB, "
                 f"{row['milliseconds']:.2f} ms"
             )
-    lines = [["model", "backend", *formats], ["---"] * (2 + len(formats))]
-    for (model, backend), line in cells.items():
-        lines.append([f"`{model}`", backend, *(line[format] for format in formats)])
-    text = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [
+        [f"`{model}`", backend, *(line[format] for format in formats)]
+        for (model, backend), line in cells.items()
+    ]
+    text = markdown_table(["model", "backend", *formats], lines)
     return text + "".join(f"\n\n({i + 1}) {reason}" for i, reason in enumerate(reasons))
 
 
@@ -160,13 +163,13 @@ def main():
             "S2MLPv2Nano/cifar10",
             "MSMLPNano/cifar10",
         ],
-        help="constructors, with a tag of weights behind a slash",
+        help="constructors, with the tag of their weights after a slash",
     )
     parser.add_argument("--backends", nargs="+", default=BACKENDS)
     parser.add_argument("--formats", nargs="+", default=list(FORMATS), choices=list(FORMATS))
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
-    parser.add_argument("--from-json", metavar="FILE", help="print rows measured before")
+    parser.add_argument("--from-json", metavar="FILE", help="print the rows of FILE")
     args = parser.parse_args()
     if args.from_json:
         rows = json.loads(Path(args.from_json).read_text())

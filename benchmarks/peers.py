@@ -1,14 +1,14 @@
-"""Our models beside what one would pick instead, on this machine, in one run.
+"""Compares the speed of our models with that of alternatives, on one machine in one run.
 
     python benchmarks/peers.py --json peers.json
     python benchmarks/peers.py --models S2MLPv2Small --backends torch --repeats 3
     python benchmarks/peers.py --from-json peers.json
 
-Plain PyTorch versions of S2-MLPv2 and MS-MLP (beside this file), timm's Mixer-B/16, ResMLP and
-gMLP where timm is installed, each eager and with `torch.compile`, and two networks of
-keras.applications on every backend. Ours are timed by our own benchmark. Each engine has a
-process of its own; a step takes an array and gives one back, a training step is forward, backward
-and AdamW. Weights are random.
+The alternatives are PyTorch versions of S2-MLPv2 and MS-MLP (in this folder), timm's Mixer-B/16,
+ResMLP and gMLP if timm is installed, each eager and with `torch.compile`, and two networks of
+keras.applications on every backend. `keras_shiftmlp.benchmark` times our models. Each backend has
+its own process. A prediction step takes an array and returns an array. A training step is forward,
+backward and AdamW. Weights are random.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_shiftmlp.benchmark import bench
+from keras_shiftmlp.benchmark.tables import markdown_table
 
 OURS = ["S2MLPv2Small", "MixerB16", "MSMLPTiny"]
 PLAIN = {"S2MLPv2Small": ("torch_s2_mlp_v2", "S2MLPv2"), "MSMLPTiny": ("torch_ms_mlp", "MSMLP")}
@@ -51,7 +52,7 @@ def data(batch: int):
 
 
 def keras_rows(job: dict) -> list[dict]:
-    """keras.applications on the running backend."""
+    """Times keras.applications on the running backend."""
     import keras
 
     x, y = data(job["batch"])
@@ -77,7 +78,7 @@ def keras_rows(job: dict) -> list[dict]:
 
 
 def torch_models(job: dict):
-    """`(name, whose, constructor)` of the PyTorch networks that can be built here."""
+    """`(name, source, constructor)` of the available PyTorch networks."""
     import importlib
 
     import torch
@@ -85,14 +86,14 @@ def torch_models(job: dict):
     for name, (module, constructor) in PLAIN.items():
         if name in job["models"]:
             yield name, "plain PyTorch", getattr(importlib.import_module(module), constructor)
-    # timm imports torchvision, whose PyPI build names operators that a CPU-only PyTorch lacks.
+    # timm imports torchvision, whose PyPI build refers to operators that CPU-only PyTorch lacks.
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
         library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     try:
         import timm
     except ImportError:
-        print("timm is not installed: its rows are left out", file=sys.stderr)
+        print("timm is not installed, so its rows are missing", file=sys.stderr)
         return
     for name, theirs in TIMM.items():
         if name in job["models"] or name not in OURS:
@@ -132,12 +133,12 @@ def torch_rows(job: dict) -> list[dict]:
 
 
 def table(rows: list[dict]) -> str:
-    """Milliseconds per image and, as a ratio, how much faster our fastest backend is."""
+    """Milliseconds per image, and the ratio to our fastest backend."""
     cells = {}
     for row in rows:
         cells.setdefault((row["model"], row["engine"]), {})[row["mode"]] = row["ms"]
-    lines = [["network", "engine", "predict ms", "ours is", "train ms", "ours is"]]
-    lines.append(["---", "---", *["---:"] * 4])
+    head = ["network", "engine", "predict ms", "ours is", "train ms", "ours is"]
+    lines = []
     for (model, engine), modes in sorted(cells.items()):
         line = [model, engine]
         for mode, ms in modes.items():
@@ -148,7 +149,7 @@ def table(rows: list[dict]) -> str:
             ]
             line += [f"{ms:.1f}", f"{ms / min(mine):.2f} x" if mine else "–"]
         lines.append(line)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, lines, numeric=range(2, 6))
 
 
 def main():
@@ -163,7 +164,7 @@ def main():
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
-    parser.add_argument("--from-json", metavar="FILE", help="print rows measured before")
+    parser.add_argument("--from-json", metavar="FILE", help="print the rows of FILE")
     args = parser.parse_args()
     if args.from_json:
         rows = json.loads(Path(args.from_json).read_text())

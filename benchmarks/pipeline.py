@@ -1,9 +1,9 @@
-"""Images per second of the augmented pipeline alone and of the training step alone.
+"""Times the augmented pipeline and the training step separately, in images per second.
 
     python benchmarks/pipeline.py --data photos
     python benchmarks/pipeline.py --data photos --model MSMLPTiny --recipe ms_mlp_imagenet_paper
 
-`--data` is a folder with one subfolder per class, whose files are decoded as a run would.
+`--data` is a folder with one subfolder per class. Its files are decoded as in training.
 """
 
 import argparse
@@ -21,8 +21,8 @@ parser.add_argument("--data", required=True)
 parser.add_argument("--model", default="S2MLPv2Small")
 parser.add_argument("--recipe", default="s2_mlp_v2_imagenet")
 parser.add_argument("--batch-size", type=int, default=32)
-parser.add_argument("--batches", type=int, default=12, help="of the pipeline, after the first two")
-parser.add_argument("--steps", type=int, default=4, help="of training, after the first two")
+parser.add_argument("--batches", type=int, default=12, help="pipeline batches after the first two")
+parser.add_argument("--steps", type=int, default=4, help="training steps after the first two")
 parser.add_argument("--workers", type=int, default=os.cpu_count())
 parser.add_argument("--dtype", help="such as mixed_bfloat16")
 args = parser.parse_args()

@@ -1,13 +1,13 @@
-"""Size, speed and accuracy of a checkpoint as it is and in 8-bit integers.
+"""Size, speed and accuracy of a checkpoint in float32 and in 8-bit integers.
 
     KERAS_BACKEND=torch python benchmarks/quantization.py --data cifar10/test
     python benchmarks/quantization.py --data cifar10/test --calibrate cifar10/train   # exports too
 
-`int8` of Keras quantises activations as well, on the fly; `int8 weights` keeps them in floating
-point. `--calibrate` adds a LiteRT and an OpenVINO export and what `export.quantize` makes of them,
-of OpenVINO's with 300 of these pictures; it needs the extras `export` and `quantize`. Sizes are
-those of whole files, OpenVINO's two together. `--data` and `--calibrate` are folders with one
-subfolder per class, or tfds:<name>/<split>.
+Keras's `int8` also quantises activations at run time; `int8 weights` keeps them in floating point.
+`--calibrate` adds a LiteRT and an OpenVINO export and their int8 versions by `export.quantize`,
+which calibrates OpenVINO's on 300 of these pictures. It needs the extras `export` and `quantize`.
+Sizes are those of whole files, the sum of both files for OpenVINO. `--data` and `--calibrate` are
+folders with one subfolder per class, or tfds:<name>/<split>.
 """
 
 import argparse
@@ -20,13 +20,14 @@ from keras.quantizers import Int8QuantizationConfig
 
 import keras_shiftmlp
 from keras_shiftmlp import training
+from keras_shiftmlp.benchmark.tables import markdown_table
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", required=True)
-parser.add_argument("--calibrate", help="pictures that the model was trained on")
+parser.add_argument("--calibrate", help="training pictures of the model")
 parser.add_argument("--model", default="S2MLPNano")
 parser.add_argument("--weights", default="cifar10")
-parser.add_argument("--images", type=int, help="how many to evaluate on, all by default")
+parser.add_argument("--images", type=int, help="number of images to evaluate on, all by default")
 parser.add_argument("--batch-size", type=int, default=64)
 args = parser.parse_args()
 
@@ -47,14 +48,12 @@ def quantized(mode):
     return model
 
 
-def print_row(name, runtime, size, top1, milliseconds):
-    line = [name, runtime, f"{size / 1e3:.0f}", f"{size / whole[runtime]:.1%}"]
-    print(f"| {' | '.join(line)} | {100 * top1:.2f} | {milliseconds:.2f} |", flush=True)
+def line(name, runtime, size, top1, milliseconds):
+    share = f"{size / whole[runtime]:.1%}"
+    return [name, runtime, f"{size / 1e3:.0f}", share, f"{100 * top1:.2f}", f"{milliseconds:.2f}"]
 
 
-print("| weights | runtime | kB | share | top-1 | ms/image |")
-print("| --- | --- | ---: | ---: | ---: | ---: |")
-whole, runtime = {}, f"Keras, {keras.backend.backend()}"
+lines, whole, runtime = [], {}, f"Keras, {keras.backend.backend()}"
 for name, mode in MODES.items():
     model = quantized(mode)
     images = training.load_images(args.data, model.class_names)
@@ -75,7 +74,7 @@ for name, mode in MODES.items():
         started = time.perf_counter()
         model.predict_on_batch(pixels)
         times.append(1e3 * (time.perf_counter() - started) / args.batch_size)
-    print_row(name, runtime, size, top1, min(times))  # other work only ever adds
+    lines.append(line(name, runtime, size, top1, min(times)))  # other load only adds time
 
 if args.calibrate:
     model = quantized(None)
@@ -94,4 +93,7 @@ if args.calibrate:
         whole[runtime] = card["float32"]["bytes"]
         for name in ("float32", "int8"):
             row = card[name]
-            print_row(name, runtime, row["bytes"], row["accuracy"], row["milliseconds"])
+            lines.append(line(name, runtime, row["bytes"], row["accuracy"], row["milliseconds"]))
+
+head = ["weights", "runtime", "kB", "share", "top-1", "ms/image"]
+print(markdown_table(head, lines, numeric=range(2, 6)))

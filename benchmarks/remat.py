@@ -1,15 +1,16 @@
-"""Memory of a training step's activations, kept or recomputed, on JAX and PyTorch.
+"""Memory of the activations of a training step, stored or recomputed, on JAX and PyTorch.
 
     python benchmarks/remat.py
     python benchmarks/remat.py --model MSMLPTiny --batch-size 4 --backends jax
 
-Prints, for a model as it is and for `keras_shiftmlp.rematerialize(model)`, what is held between the
-forward pass and the gradient, what a step takes at most, and its seconds. JAX: the arrays that
-`jax.vjp` holds without the weights, and what XLA reserves for the compiled step. PyTorch: by how
-much the process grows, after the forward pass and at most. Every row has a process of its own.
+Compares a model with `keras_shiftmlp.rematerialize(model)`. Prints the memory that is held between
+the forward pass and the gradient, the peak memory of a step, and its time in seconds. On JAX these
+are the arrays that `jax.vjp` holds, without the weights, and the memory that XLA reserves for the
+compiled step. On PyTorch they are the growth of the process after the forward pass and its peak.
+Each row has its own process.
 
-XLA for CPUs removes the barriers that keep what is recomputed apart, and then merges most of it
-with what it repeats. A flag stops that here; `--merge` leaves XLA as it is.
+XLA for CPUs removes the barriers around recomputed operations and then merges most of them with the
+original ones. A flag prevents that; `--merge` omits the flag.
 """
 
 import argparse
@@ -19,6 +20,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from keras_shiftmlp.benchmark.tables import markdown_table
 
 
 def measure(job: dict) -> dict:
@@ -75,19 +78,19 @@ def main():
     parser.add_argument("--model", default="S2MLPv2Small")
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--backends", nargs="+", default=["jax", "torch"])
-    parser.add_argument("--merge", action="store_true", help="leave XLA as it is")
+    parser.add_argument("--merge", action="store_true", help="let XLA merge recomputed operations")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.job:
         print(json.dumps(measure(json.loads(args.job))))
         return
-    print("| model | backend | activations | held, MB | taken, MB | s per step |")
-    print("| --- | --- | --- | ---: | ---: | ---: |")
+    head = ["model", "backend", "activations", "held, MB", "taken, MB", "s per step"]
+    lines = []
     for backend in args.backends:
         for remat in (False, True):
             job = {"model": args.model, "batch_size": args.batch_size, "remat": remat}
             command = [sys.executable, __file__, "--job", json.dumps(job)]
-            # So that glibc hands back what is freed, and a step's memory is not the last one's.
+            # With this, glibc returns freed memory, so no step includes memory of the last one.
             environment = {
                 **os.environ,
                 "KERAS_BACKEND": backend,
@@ -101,7 +104,8 @@ def main():
             row = json.loads(done.stdout.splitlines()[-1])
             line = [f"`{args.model}`", backend, "recomputed" if remat else "kept"]
             line += [f"{row['held']:.0f}", f"{row['taken']:.0f}", f"{row['seconds']:.2f}"]
-            print(f"| {' | '.join(line)} |", flush=True)
+            lines.append(line)
+    print(markdown_table(head, lines, numeric=range(3, 6)))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""MS-MLP in plain PyTorch, to compare with.
+"""MS-MLP in PyTorch, for comparison.
 
-An independent reference, written from the paper (https://arxiv.org/abs/2202.06510) and from the
-names and shapes in the published checkpoints, so it loads their state dicts as they are. It takes
+An independent implementation, written from the paper (https://arxiv.org/abs/2202.06510) and from
+the names and shapes in the published checkpoints, so it loads their state dicts unchanged. It takes
 normalised pixels `(B, 3, H, W)`.
 """
 
@@ -16,7 +16,7 @@ SHIFTS = (-2, -1, 0, 1, 2)
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping patches and a norm over the channels; gives `(B, H, W, C)`."""
+    """Embeds non-overlapping patches and normalises the channels; returns `(B, H, W, C)`."""
 
     def __init__(self, channels, dim, patch_size):
         super().__init__()
@@ -61,7 +61,7 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks, and the patches of the next stage where there is one."""
+    """Blocks, and the patch embedding of the next stage if there is one."""
 
     def __init__(self, dim, depth, kernel_sizes, shifts, mlp_ratio, next_dim):
         super().__init__()

@@ -1,10 +1,10 @@
-"""Matrix products on PyTorch and a CPU, as such and as convolutions of 1 x 1.
+"""Times matrix products of PyTorch on a CPU, as products and as 1 x 1 convolutions.
 
     python benchmarks/torch_products.py
 
-Milliseconds for a batch of 8 in prediction and in training (forward and all gradients): an MLP over
-the channels as in S2-MLPv2-Small, and the one over the tokens of Mixer-B/16. The two ways take
-turns, the median of nine counts.
+Prints milliseconds for a batch of 8 in prediction and in training (forward and all gradients), for
+the channel MLPs of S2-MLPv2-Small and the token MLP of Mixer-B/16. The two forms are timed in
+turns; the result is the median of nine.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""S2-MLPv2 in plain PyTorch, to compare with.
+"""S2-MLPv2 in PyTorch, for comparison.
 
-Written from the paper (https://arxiv.org/abs/2108.01072) the way PyTorch code is usually written.
-It takes normalised pixels `(B, 3, H, W)`.
+Written from the paper (https://arxiv.org/abs/2108.01072) in the usual style of PyTorch. It takes
+normalised pixels `(B, 3, H, W)`.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch import nn
 
 
 def shift(x, first):
-    """Moves four groups of channels by one pixel; pixels at the edge stay. `(B, H, W, C)`."""
+    """Moves four groups of channels by one pixel and keeps border pixels. `(B, H, W, C)`."""
     a, b, c, d = x.chunk(4, dim=3)
     second = 3 - first  # axes 1 and 2
     y = []
@@ -23,7 +23,7 @@ def shift(x, first):
 
 
 class SplitAttention(nn.Module):
-    """Channel-wise weights over three branches, from their sum over all positions."""
+    """Weights three branches per channel, from their sum over all positions."""
 
     def __init__(self, dim):
         super().__init__()
@@ -38,7 +38,7 @@ class SplitAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """The shifted token mixing and a channel MLP, each behind a norm, on `(B, H, W, C)`."""
+    """Shifted token mixing and a channel MLP, each after a norm, on `(B, H, W, C)`."""
 
     def __init__(self, dim, mlp_ratio):
         super().__init__()

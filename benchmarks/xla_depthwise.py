@@ -1,8 +1,9 @@
-"""Depthwise convolutions of MS-MLP-Tiny on JAX: XLA's own beside the sum written out.
+"""Times depthwise convolutions of MS-MLP-Tiny on JAX: XLA's own, and a sum of shifted maps.
 
     python benchmarks/xla_depthwise.py
 
-Prints the milliseconds of a convolution, and of one with its two gradients, for a batch of 8.
+Prints the milliseconds of a convolution, and of a convolution with its two gradients, for a batch
+of 8.
 """
 
 import os
@@ -14,6 +15,7 @@ import jax
 import numpy as np
 from keras import ops
 
+from keras_shiftmlp.benchmark.tables import markdown_table
 from keras_shiftmlp.kernels.depthwise import depthwise_conv
 
 
@@ -37,11 +39,12 @@ def with_gradients(function):
 
 if __name__ == "__main__":
     rng = np.random.default_rng(0)
-    print("| map | kernel | XLA | written out | XLA, gradients | written out, gradients |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    lines = []
     for side, channels, k in ((56, 40, 3), (56, 40, 7), (14, 154, 5)):
         shape = (8, side, side, channels)
         arrays = [rng.normal(size=s).astype("float32") for s in (shape, (k, k, channels, 1))]
         forms = [form(f) for form in (lambda f: f, with_gradients) for f in (xla, depthwise_conv)]
         cells = [f"{milliseconds(form, *arrays):.1f}" for form in forms]
-        print(f"| {' x '.join(map(str, shape))} | {k} x {k} | {' | '.join(cells)} |", flush=True)
+        lines.append([" x ".join(map(str, shape)), f"{k} x {k}", *cells])
+    head = ["map", "kernel", "XLA", "written out", "XLA, gradients", "written out, gradients"]
+    print(markdown_table(head, lines, numeric=range(2, 6)))

@@ -1,10 +1,11 @@
-"""Why a channel MLP on JAX gets its positions as rows and computes GELU by `erf`.
+"""Shows why a channel MLP on JAX flattens its positions and computes GELU with `erf`.
 
     python benchmarks/xla_mlp.py
 
-Processor time of one MLP of S2-MLPv2-Small (8 images of 32 x 32 positions, 192 channels, ratio
-3), forward and backward, in four versions, beside its six bare matrix products. Processor time
-is less moved by other work on the machine than the clock; the smallest of ten runs is printed.
+Prints the processor time of one MLP of S2-MLPv2-Small (8 images of 32 x 32 positions, 192 channels,
+ratio 3), forward and backward, in four versions, and its ratio to six separate matrix products.
+Other load on the machine affects processor time less than wall-clock time. The result is the
+minimum of ten runs.
 """
 
 import time
@@ -43,7 +44,7 @@ def by_erf(h):
 
 
 def step(gelu, rows):
-    """The MLP and its gradients by everything; `rows` flattens the positions."""
+    """The MLP and its gradients by all arguments; `rows` flattens the positions."""
 
     def mlp(x, w1, b1, w2, b2):
         y = x.reshape(-1, C) if rows else x

@@ -1,15 +1,15 @@
-"""Fine-tune KerasHub's RetinaNet on an MS-MLP backbone: boxes of your own, COCO's mAP, a picture.
+"""Fine-tune KerasHub's RetinaNet on an MS-MLP backbone: your boxes, COCO's mAP, a picture.
 
     python examples/detection.py --data BCCD                    # a folder in VOC format
     python examples/detection.py --data BCCD --size 384 512 --weights imagenet
     python examples/detection.py --data BCCD --model small --size 192 256 --epochs 10
-    python examples/detection.py --smoke                        # a minute or two, drawn shapes
+    python examples/detection.py --smoke                        # two minutes, drawn shapes
     python examples/detection.py --smoke --data BCCD            # eight of your own images
 
---data has the images in JPEGImages and one XML file for each in Annotations; the split is that of
-ImageSets/Main where there is one. Writes to --out: boxes.png, results.json and detector, a preset
-of KerasHub. Runs on TensorFlow, JAX and PyTorch (KERAS_BACKEND); besides the package it needs
-keras-hub, pycocotools, pillow and matplotlib.
+--data has the images in JPEGImages and one XML file per image in Annotations. If ImageSets/Main
+exists, it defines the split. Writes to --out: boxes.png, results.json and detector, a preset of
+KerasHub. Runs on TensorFlow, JAX and PyTorch (KERAS_BACKEND). It also needs keras-hub, pycocotools,
+pillow and matplotlib.
 """
 
 import argparse
@@ -34,14 +34,14 @@ from pycocotools.cocoeval import COCOeval
 import keras_shiftmlp
 import keras_shiftmlp.keras_hub
 
-# `--model small`, also what `--smoke` trains: the shape of MSMLPTiny, a fiftieth of its size.
+# `--model small`, also the model of `--smoke`: shaped like MSMLPTiny, a fiftieth of its size.
 SMALL = dict(dims=(24, 48, 96, 144), depths=(1, 1, 2, 1), layer_scale_init=0.1)
 LEVELS = (3, 5)  # strides 8 to 32
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", type=Path, help="folder with JPEGImages and Annotations")
 parser.add_argument("--model", default="MSMLPTiny", help="a constructor with P3 to P5, or small")
-parser.add_argument("--weights", help="tag or file that the backbone starts from")
+parser.add_argument("--weights", help="tag or file with the initial weights of the backbone")
 parser.add_argument("--size", type=int, nargs=2, default=(384, 512), metavar=("H", "W"))
 parser.add_argument("--head-layers", type=int, default=4, help="convolutions in each head")
 parser.add_argument("--epochs", type=int, default=30)
@@ -58,7 +58,7 @@ if args.smoke:
 height, width = args.size
 if height % 2 ** LEVELS[1] or width % 2 ** LEVELS[1]:
     parser.error(f"--size must be multiples of {2 ** LEVELS[1]}. Received: {height} {width}")
-logging.getLogger("absl").setLevel("ERROR")  # grain has opinions on its threads every epoch
+logging.getLogger("absl").setLevel("ERROR")  # grain logs about its threads in every epoch
 keras.utils.set_random_seed(args.seed)
 rng = np.random.default_rng(args.seed)
 args.out.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ args.out.mkdir(parents=True, exist_ok=True)
 
 
 def read_voc(stem):
-    """One image, stretched to --size, and its boxes and names."""
+    """One image, resized to --size, with its boxes and names."""
     with Image.open(next((args.data / "JPEGImages").glob(f"{stem}.*"))) as file:
         scale = np.array([width / file.width, height / file.height] * 2)
         pixels = np.asarray(file.convert("RGB").resize((width, height)))
@@ -84,12 +84,12 @@ def read_voc(stem):
 
 
 def draw():
-    """An image with two to four discs and squares on a noisy ground."""
+    """An image with two to four discs and squares on a noisy background."""
     image = Image.fromarray(rng.integers(60, 120, (height, width, 3), "uint8"))
     boxes, names = [], []
     for place in rng.permutation(6)[: rng.integers(2, 5)]:
         side, fill = rng.integers(20, 34), tuple(rng.integers(140, 256, 3).tolist())
-        # A grid of 2 x 3 places, so that none covers another.
+        # A grid of 2 x 3 places, so that no shape covers another.
         x = place % 3 * width // 3 + rng.integers(0, width // 3 - side)
         y = place // 3 * height // 2 + rng.integers(0, height // 2 - side)
         box = np.array([x, y, x + side, y + side])
@@ -101,7 +101,7 @@ def draw():
 
 
 def arrays(samples):
-    """Pads every image to the same number of boxes; the label -1 means that there is none."""
+    """Pads every image to the same number of boxes; the label -1 marks padding."""
     most = max(len(names) for _, _, names in samples)
     boxes = np.tile(np.float32([0, 0, 1, 1]), (len(samples), most, 1))
     labels = np.full((len(samples), most), -1, "float32")
@@ -133,7 +133,7 @@ test_images, test_boxes, test_labels = arrays(test_samples)
 print(f"{len(images)} training and {len(test_images)} test images of {', '.join(class_names)}")
 
 # ---------------------------------------------------------------------------------------------
-# Model: the smallest anchors are as large as the smallest boxes, each level's twice the last's.
+# Model: the smallest anchors have the size of the smallest boxes; each level doubles the size.
 
 real = boxes[labels >= 0]
 side = np.sqrt((real[:, 2] - real[:, 0]) * (real[:, 3] - real[:, 1]))
@@ -141,7 +141,7 @@ anchor_size = float(np.quantile(side, 0.05)) / 2 ** LEVELS[0]
 anchors = keras_hub.layers.AnchorGenerator(
     "xyxy", *LEVELS, num_scales=3, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=anchor_size
 )
-# (anchors, 4), (boxes, 4) -> (boxes,): how well the best anchor fits each box
+# (anchors, 4), (boxes, 4) -> (boxes,): IoU of each box with its best anchor
 every = keras.ops.concatenate(list(anchors(np.zeros((1, height, width, 3))).values()))
 fit = keras.utils.bounding_boxes.compute_iou(every, real[:500], "xyxy")
 matched = np.mean(keras.ops.convert_to_numpy(fit).max(0) >= 0.5)
@@ -167,8 +167,8 @@ detector = keras_hub.models.RetinaNetObjectDetector(
         "xyxy", from_logits=True, confidence_threshold=0.05
     ),
 )
-# The heads start as in RetinaNet's paper: classes are improbable, boxes are near their anchors.
-# KerasHub 0.32 draws the kernels five times as wide and gives the improbable start to the boxes.
+# The heads start as in RetinaNet's paper: low class probabilities, boxes near their anchors.
+# KerasHub 0.32 uses five times larger initial kernels and puts the low-prior bias on the boxes.
 for head, start in (("classification_head", -np.log(99)), ("box_head", 0)):
     *kernels, bias = detector.get_layer(head).weights
     for kernel in kernels:
@@ -178,7 +178,7 @@ steps = args.epochs * -(-len(images) // args.batch_size)
 rate = keras.optimizers.schedules.CosineDecay(
     0.0, steps, warmup_target=args.learning_rate, warmup_steps=max(1, steps // 20)
 )
-# The offsets are fractions of an anchor: squared, as in the default loss, they would hardly count.
+# Offsets are fractions of an anchor. Their squares, as in the default loss, would be negligible.
 detector.compile(
     keras.optimizers.AdamW(rate, weight_decay=1e-4, global_clipnorm=10.0),
     box_loss=keras.losses.MeanAbsoluteError(reduction="sum"),
@@ -187,7 +187,7 @@ detector.compile(
 print(f"{args.model}: {detector.count_params():,} parameters on {keras.backend.backend()}")
 
 # ---------------------------------------------------------------------------------------------
-# Training: a new order every epoch, and for a real run half of the images mirrored.
+# Training: a new order in every epoch; except with --smoke, half of the images are flipped.
 
 started, losses = time.time(), []
 for epoch in range(args.epochs):
@@ -199,7 +199,7 @@ for epoch in range(args.epochs):
         # x1 y1 x2 y2 -> W - x2, y1, W - x1, y2
         corners = y["boxes"][mirror][..., [2, 1, 0, 3]] * [-1, 1, -1, 1]
         y["boxes"][mirror] = corners + [width, 0, width, 0]
-    # `shuffle=False`: KerasHub makes a dataset of the arrays, which Keras would warn about.
+    # `shuffle=False`: KerasHub turns the arrays into a dataset, for which Keras would warn.
     history = detector.fit(x, y, batch_size=args.batch_size, shuffle=False, verbose=0).history
     losses.append(history["loss"][0])
     if epoch % max(1, args.epochs // 15) == 0 or epoch == args.epochs - 1:
@@ -208,7 +208,7 @@ for epoch in range(args.epochs):
         )
 
 # ---------------------------------------------------------------------------------------------
-# The result: COCO's average precision, per class too, and the boxes.
+# Result: COCO's average precision, also per class, and a picture of the boxes.
 
 found = detector.predict(test_images, batch_size=args.batch_size, verbose=0)
 found = {key: keras.ops.convert_to_numpy(x) for key, x in found.items()}

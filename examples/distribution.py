@@ -1,4 +1,4 @@
-"""Several devices or machines for `keras_shiftmlp.training.train`, on each engine in its own way.
+"""`keras_shiftmlp.training.train` on several devices or machines, for each framework.
 
     scope, options = distribution.start("data")
     with scope:
@@ -6,9 +6,9 @@
         train(model, images, **options, ...)
 
 - JAX: `keras.distribution`, in one process or, with `coordinator`, in several.
-- TensorFlow: `MirroredStrategy`, or `MultiWorkerMirroredStrategy` where `TF_CONFIG` is set.
-- PyTorch: one process per device, as `torchrun` starts them. Keras's `fit` never calls the forward
-  pass of a `DistributedDataParallel`, so gradients are averaged by hooks on the parameters.
+- TensorFlow: `MirroredStrategy`, or `MultiWorkerMirroredStrategy` if `TF_CONFIG` is set.
+- PyTorch: one process per device, started by `torchrun`. Keras's `fit` never calls the forward pass
+  of a `DistributedDataParallel`, so hooks on the parameters average the gradients.
 
 Import it before Keras.
 """
@@ -17,7 +17,7 @@ import contextlib
 import os
 
 if "LOCAL_RANK" in os.environ:
-    # Each process that torchrun starts sees one GPU, so that no thread of it uses another.
+    # Each process of torchrun sees one GPU, so none of its threads uses another one.
     seen, rank = os.environ.get("CUDA_VISIBLE_DEVICES"), os.environ["LOCAL_RANK"]
     os.environ["CUDA_VISIBLE_DEVICES"] = seen.split(",")[int(rank)] if seen else rank
 
@@ -25,13 +25,13 @@ import keras
 
 
 def start(kind, coordinator=None, processes=1, process_id=0):
-    """A context to build and train in, and keyword arguments for `train`.
+    """Returns a context to build and train in, and keyword arguments for `train`.
 
     Args:
-        kind: `"none"`, `"data"` (each device gets a part of the batch) or `"model"` (each device
-            holds a part of the wide layers; JAX, one process).
+        kind: `"none"`, `"data"` (each device gets a share of the batch) or `"model"` (each device
+            holds a slice of the wide layers; JAX, one process).
         coordinator: JAX in several processes: `host:port` of the first one.
-        processes, process_id: How many there are and which one this is.
+        processes, process_id: The number of processes and the index of this one.
     """
     if kind == "none":
         return contextlib.nullcontext(), {}
@@ -45,7 +45,7 @@ def start(kind, coordinator=None, processes=1, process_id=0):
 
 def _jax(kind, coordinator, processes, process_id):
     if processes > 1 and kind == "model":
-        raise SystemExit("--distribute model parts the weights over one process's devices only.")
+        raise SystemExit("--distribute model splits weights over the devices of one process only.")
     if processes > 1:
         keras.distribution.initialize(coordinator, processes, process_id)
     devices = keras.distribution.list_devices()
@@ -54,7 +54,7 @@ def _jax(kind, coordinator, processes, process_id):
         return strategy.scope(), {"shard": (process_id, processes)}
     mesh = keras.distribution.DeviceMesh((1, len(devices)), ("batch", "model"), devices)
     layouts = keras.distribution.LayoutMap(mesh)
-    # The hidden layer of each channel MLP is split; what comes out of it is summed over devices.
+    # The hidden layer of each channel MLP is split; its outputs are summed over devices.
     layouts[".*channel_fc1/kernel"] = (None, "model")
     layouts[".*channel_fc1/bias"] = ("model",)
     layouts[".*channel_fc2/kernel"] = ("model", None)
@@ -64,7 +64,7 @@ def _jax(kind, coordinator, processes, process_id):
 def _tensorflow():
     import tensorflow as tf
 
-    # XLA does not compile what runs on several devices.
+    # XLA does not compile a step on several devices.
     options = {"jit_compile": False}
     if "TF_CONFIG" in os.environ:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
@@ -72,9 +72,9 @@ def _tensorflow():
         options["shard"] = (cluster.task_id, cluster.cluster_spec().num_tasks("worker"))
         if strategy.num_replicas_in_sync != options["shard"][1]:
             raise SystemExit("With TF_CONFIG, start one worker per GPU (CUDA_VISIBLE_DEVICES).")
-        # The batches are this worker's already; Keras would have them parted over all workers.
+        # The batches are those of this worker; Keras would split them over all workers again.
         strategy.experimental_distribute_dataset = lambda dataset: dataset
-        # Keras averages losses, which are scalars, over an axis.
+        # Keras passes an axis to average over, but losses are scalars.
         reduce = strategy.reduce
         strategy.reduce = lambda how, value, axis=None: reduce(how, value, axis=None)
     else:
@@ -82,7 +82,7 @@ def _tensorflow():
     replicas = strategy.num_replicas_in_sync
 
     class SumThenClip(keras.callbacks.Callback):
-        """Clips the gradient of the whole batch. Keras clips that of each replica, then sums."""
+        """Clips the gradient of the whole batch. Keras clips per replica and then sums."""
 
         def on_train_begin(self, logs=None):
             optimizer = self.model.optimizer
@@ -112,7 +112,7 @@ def _torch():
         parameter.grad /= world
 
     class Average(keras.callbacks.Callback):
-        """The same weights at the start, the same gradients and the same logs on all ranks."""
+        """Keeps initial weights, gradients and logs equal on all ranks."""
 
         def on_train_begin(self, logs=None):
             for variable in self.model.weights:
@@ -126,7 +126,7 @@ def _torch():
             dist.all_reduce(values)
             logs.update(zip(logs, (values / world).tolist()))
             if any(name.startswith("val_") for name in logs):
-                # The metrics still hold the evaluation, in which weights differ between ranks.
+                # The metrics hold the evaluation, in which sample weights differ between ranks.
                 for metric in self.model.metrics:
                     for variable in metric.variables:
                         dist.all_reduce(variable.value.data)

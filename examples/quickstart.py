@@ -1,11 +1,11 @@
-"""The main job from top to bottom: fine-tune an S2-MLPv2 on images, save it, use it elsewhere.
+"""Fine-tunes an S2-MLPv2 on images, saves it, and uses the files in other processes.
 
-    python examples/quickstart.py                    # scanned digits that ship in scikit-learn
+    python examples/quickstart.py                    # scanned digits of scikit-learn
     python examples/quickstart.py --data my_photos   # a folder with one subfolder per class
     python examples/quickstart.py --tfds cifar10     # any TensorFlow Datasets image set
 
 Writes to outputs/quickstart: model.keras, a SavedModel, predictions.png and curves.png.
-Runs with the TensorFlow backend, because it writes a SavedModel.
+Runs with the TensorFlow backend, because `Model.export` writes a SavedModel from TensorFlow.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 if os.environ["KERAS_BACKEND"] != "tensorflow":
-    sys.exit("A SavedModel is written from TensorFlow: run this with KERAS_BACKEND=tensorflow.")
+    sys.exit("This script exports with TensorFlow: run it with KERAS_BACKEND=tensorflow.")
 
 import keras
 import matplotlib
@@ -59,7 +59,7 @@ elif args.tfds:
     try:
         import tensorflow_datasets as tfds
     except ImportError:
-        sys.exit("--tfds needs TensorFlow Datasets: pip install 'keras_shiftmlp[data]'")
+        sys.exit("--tfds needs TensorFlow Datasets: pip install -e '.[data]'")
     builder = tfds.builder(args.tfds)
     builder.download_and_prepare()
     splits = ["train", "test"] if "test" in builder.info.splits else ["train[:80%]", "train[80%:]"]
@@ -86,13 +86,12 @@ else:
     train, test = train.batch(args.batch_size), test.batch(args.batch_size)
     class_names, size = [str(digit) for digit in digits.target_names], 32
 
-# Move the images a little, on the CPU and for training only.
+# Random translations, on the CPU and for training only.
 augment = keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest", seed=0)
 train = train.map(lambda images, labels: (augment(images, training=True), labels)).prefetch(2)
 
 # ---------------------------------------------------------------------------------------------
-# Model: the checkpoint trained on CIFAR-10 that comes with the package, under a fresh head. The
-# network takes images of any size.
+# Model: the bundled CIFAR-10 checkpoint with a new head. The network takes images of any size.
 
 model = keras_shiftmlp.S2MLPv2Nano(
     weights="cifar10",
@@ -104,7 +103,7 @@ model.class_names = class_names
 print(f"{model.name}: {model.count_params():,} parameters, {len(class_names)} classes")
 
 # ---------------------------------------------------------------------------------------------
-# Training: AdamW, a warm-up over the first twentieth, then a cosine down to zero.
+# Training: AdamW, a warm-up over the first twentieth of the steps, then a cosine decay to zero.
 
 steps = int(train.cardinality()) * args.epochs
 warmup = steps // 20
@@ -122,7 +121,7 @@ _, accuracy = model.evaluate(test, verbose=0)
 print(f"test accuracy {accuracy:.2%} after {time.time() - started:.0f} s")
 
 # ---------------------------------------------------------------------------------------------
-# Save, export, and use both files in processes that know nothing of this one.
+# Save, export, and use both files in new processes.
 
 images = np.concatenate([images for images, _ in test.take(4)])[:64].astype("float32")
 labels = np.concatenate([labels for _, labels in test.take(4)])[:64]
@@ -152,7 +151,7 @@ for name, code, path in (
     difference = np.abs(np.load(there) - here).max()
     print(f"{name} in a fresh process: largest difference of a probability {difference:.1e}")
     if difference > 1e-5:
-        sys.exit(f"{path} does not agree with the model that it was written from")
+        sys.exit(f"{path} does not agree with its model")
     there.unlink()
 (args.out / "images.npy").unlink()
 

@@ -1,4 +1,4 @@
-"""Fine-tune KerasHub's DeepLabV3+ on an MS-MLP encoder: masks of your own, mIoU, a picture.
+"""Fine-tune KerasHub's DeepLabV3+ on an MS-MLP encoder: your masks, mIoU, a picture.
 
     python examples/segmentation.py --data photos               # images/x.jpg and masks/x.png
     python examples/segmentation.py --data VOC2012              # JPEGImages and SegmentationClass
@@ -6,11 +6,11 @@
     python examples/segmentation.py --smoke                     # two minutes, drawn shapes
     python examples/segmentation.py --smoke --data BCCD         # eight of your own images
 
-A mask has the index of a class at each pixel, 0 for the background and 255 for pixels that do not
-count. A folder with boxes only (JPEGImages and Annotations) gets the ellipse in each box as its
-mask, which is good enough for round things such as cells and says so. Writes to --out: masks.png,
+A mask has the index of a class at each pixel, 0 for the background and 255 for ignored pixels. For
+a folder with boxes only (JPEGImages and Annotations), the mask is the ellipse in each box, a fair
+approximation for round objects such as cells; the output says so. Writes to --out: masks.png,
 results.json and segmenter, a preset of KerasHub. Runs on TensorFlow, JAX and PyTorch
-(KERAS_BACKEND); besides the package it needs keras-hub, pillow and matplotlib.
+(KERAS_BACKEND). It also needs keras-hub, pillow and matplotlib.
 """
 
 import argparse
@@ -29,13 +29,13 @@ from PIL import Image, ImageDraw
 import keras_shiftmlp
 import keras_shiftmlp.keras_hub
 
-# `--model small`, also what `--smoke` trains: the shape of MSMLPTiny, a fiftieth of its size.
+# `--model small`, also the model of `--smoke`: shaped like MSMLPTiny, a fiftieth of its size.
 SMALL = dict(dims=(24, 48, 96, 144), depths=(1, 1, 2, 1), layer_scale_init=0.1)
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", type=Path, help="folder of images and masks, or in VOC format")
 parser.add_argument("--model", default="MSMLPTiny", help="a constructor with P2 and P5, or small")
-parser.add_argument("--weights", help="tag or file that the encoder starts from")
+parser.add_argument("--weights", help="tag or file with the initial weights of the encoder")
 parser.add_argument("--size", type=int, nargs=2, default=(384, 512), metavar=("H", "W"))
 parser.add_argument("--epochs", type=int, default=30)
 parser.add_argument("--batch-size", type=int, default=8)
@@ -50,7 +50,7 @@ if args.smoke:
 height, width = args.size
 if height % 32 or width % 32:
     parser.error(f"--size must be multiples of 32. Received: {height} {width}")
-logging.getLogger("absl").setLevel("ERROR")  # grain has opinions on its threads every epoch
+logging.getLogger("absl").setLevel("ERROR")  # grain logs about its threads in every epoch
 keras.utils.set_random_seed(args.seed)
 rng = np.random.default_rng(args.seed)
 args.out.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ args.out.mkdir(parents=True, exist_ok=True)
 
 
 def read(image, mask):
-    """An image and its mask, both stretched to --size, the mask without mixing classes."""
+    """An image and its mask, resized to --size; the mask by nearest neighbour."""
     with Image.open(image) as file:
         pixels = np.asarray(file.convert("RGB").resize((width, height)))
     with Image.open(mask) as file:
@@ -68,7 +68,7 @@ def read(image, mask):
 
 
 def read_boxes(annotation):
-    """An image in VOC format and, as its mask, the ellipse in each of its boxes."""
+    """An image in VOC format, and a mask made of the ellipse in each of its boxes."""
     with Image.open(next((args.data / "JPEGImages").glob(f"{annotation.stem}.*"))) as file:
         scale = np.array([width / file.width, height / file.height] * 2)
         pixels = np.asarray(file.convert("RGB").resize((width, height)))
@@ -79,19 +79,19 @@ def read_boxes(annotation):
         corners = np.array([float(item.find(f"bndbox/{key}").text) for key in keys]) * scale
         if corners[2] > corners[0] and corners[3] > corners[1]:
             found.append((corners.tolist(), class_names.index(item.find("name").text)))
-    # The largest first: a small thing in front of a large one stays to be seen.
+    # The largest first, so that a small object in front of a large one stays visible.
     for corners, label in sorted(found, key=lambda x: -(x[0][2] - x[0][0]) * (x[0][3] - x[0][1])):
         ImageDraw.Draw(mask).ellipse(corners, label)
     return pixels, np.asarray(mask)
 
 
 def draw():
-    """Two to four discs and squares on a noisy ground."""
+    """Two to four discs and squares on a noisy background."""
     image = Image.fromarray(rng.integers(60, 120, (height, width, 3), "uint8"))
     mask = Image.new("L", (width, height))
     for place in rng.permutation(6)[: rng.integers(2, 5)]:
         label, side = int(rng.integers(1, 3)), rng.integers(18, 28)
-        # A grid of 2 x 3 places, so that none covers another.
+        # A grid of 2 x 3 places, so that no shape covers another.
         x = place % 3 * width // 3 + rng.integers(0, width // 3 - side)
         y = place // 3 * height // 2 + rng.integers(0, height // 2 - side)
         corners = [int(x), int(y), int(x + side), int(y + side)]
@@ -138,7 +138,7 @@ print(f"{len(images)} training and {len(test_images)} test images of {', '.join(
 print(f"masks: {made_of}")
 
 # ---------------------------------------------------------------------------------------------
-# Model: level P5 is read at several distances, level P2 draws the edges.
+# Model: level P5 is dilated at several rates, level P2 gives the edges.
 
 network = dict(include_top=False, input_shape=(None, None, 3), weights=args.weights)
 if args.model == "small":
@@ -155,7 +155,7 @@ segmenter = keras_hub.models.DeepLabV3ImageSegmenter(
     ),
     len(class_names),
 )
-# KerasHub's batch norms average over hundreds of steps; a short run needs them faster.
+# KerasHub's batch norms average over hundreds of steps, too slow for a short run.
 pooling = segmenter.backbone.get_layer("spatial_pyramid_pooling")
 for part in (segmenter.backbone, pooling.projection, *pooling.aspp_parallel_channels):
     for layer in part.layers:
@@ -173,7 +173,7 @@ segmenter.compile(
 print(f"{args.model}: {segmenter.count_params():,} parameters on {keras.backend.backend()}")
 
 # ---------------------------------------------------------------------------------------------
-# Training: a new order every epoch, and for a real run half of the images mirrored.
+# Training: a new order in every epoch; except with --smoke, half of the images are flipped.
 
 started, losses = time.time(), []
 for epoch in range(args.epochs):
@@ -182,9 +182,9 @@ for epoch in range(args.epochs):
     if not args.smoke:
         mirror = rng.random(len(x)) < 0.5
         x[mirror], y[mirror] = x[mirror, :, ::-1], y[mirror, :, ::-1]
-    # (N, H, W) -> (N, H, W, classes); all zeros, and so no loss, where a pixel does not count
+    # (N, H, W) -> (N, H, W, classes); ignored pixels are all zeros and so have no loss
     y = (y[..., None] == np.arange(len(class_names))).astype("float32")
-    # `shuffle=False`: KerasHub makes a dataset of the arrays, which Keras would warn about.
+    # `shuffle=False`: KerasHub turns the arrays into a dataset, for which Keras would warn.
     history = segmenter.fit(x, y, batch_size=args.batch_size, shuffle=False, verbose=0).history
     losses.append(history["loss"][0])
     if epoch % max(1, args.epochs // 15) == 0 or epoch == args.epochs - 1:
@@ -193,7 +193,7 @@ for epoch in range(args.epochs):
         )
 
 # ---------------------------------------------------------------------------------------------
-# The result: intersection over union of each class, and the masks over their images.
+# Result: intersection over union of each class, and a picture of the masks.
 
 scores = segmenter.predict(test_images, batch_size=args.batch_size, verbose=0)
 found = np.asarray(scores).argmax(-1)  # (N, H, W, classes) -> (N, H, W)
@@ -202,7 +202,7 @@ for label, name in enumerate(class_names):
     metric = keras.metrics.IoU(len(class_names), [label], ignore_class=255)
     metric.update_state(test_masks, found)
     each[name] = float(metric.result())
-miou = float(np.nanmean(list(each.values())))  # no number for a class without a pixel
+miou = float(np.nanmean(list(each.values())))  # NaN for a class without a pixel
 print(f"{'training' if args.smoke else 'test'} images: mIoU {miou:.3f}")
 print(", ".join(f"{name} {value:.3f}" for name, value in each.items()))
 

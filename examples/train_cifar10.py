@@ -1,12 +1,12 @@
-"""Train a Nano model from scratch on small pictures, the way the shipped checkpoints were made.
+"""Trains a Nano model from scratch on small pictures, as the bundled checkpoints were trained.
 
     python examples/train_cifar10.py --data cifar10/train --test cifar10/test
     python examples/train_cifar10.py --data tfds:cifar10/train --test tfds:cifar10/test
     python examples/train_cifar10.py --smoke         # two minutes, scanned digits of scikit-learn
 
-Writes to --out: log.csv, card.json, model.keras, curves.png and predictions.png. Repeat the
-command after an interruption and it goes on where it was. The torch backend with
-`--dtype mixed_bfloat16` is the fastest on CPUs that compute in bfloat16.
+Writes to --out: log.csv, card.json, model.keras, curves.png and predictions.png. Repeat the command
+after an interruption to resume. The torch backend with `--dtype mixed_bfloat16` is the fastest on
+CPUs that support bfloat16.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from keras_shiftmlp import training, visualization
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", help="folder with one subfolder per class, or tfds:<name>/<split>")
-parser.add_argument("--test", help="as --data, looked at once at the end")
+parser.add_argument("--test", help="as --data, evaluated once at the end")
 parser.add_argument("--model", default="S2MLPv2Nano")
 parser.add_argument("--epochs", type=int, help="the recipe's number by default")
 parser.add_argument("--hold-out", type=int, default=5000, help="training images to validate on")
@@ -36,7 +36,7 @@ logging.getLogger("keras_shiftmlp").setLevel(logging.INFO)
 keras.utils.set_random_seed(args.seed)
 
 # ---------------------------------------------------------------------------------------------
-# Data: what to train on, what to validate on, and the test set that no choice depends on.
+# Data: training, validation, and a test set that no choice depends on.
 
 recipe = training.recipe("cifar10_nano")
 if args.smoke:
@@ -73,7 +73,7 @@ print(f"{model.name}: {model.count_params():,} parameters")
 card = training.train(model, images, validation, out=args.out, seed=args.seed, **recipe)
 
 # ---------------------------------------------------------------------------------------------
-# The result: the test accuracy, once, and what it looks like.
+# Result: the test accuracy, once, and two pictures.
 
 card["test"] = training.evaluate(model, test)
 print(f"test accuracy {card['test']['top1']:.2%} on {len(test)} images")

@@ -1,13 +1,13 @@
-"""Train any model of the package on ImageNet, on one GPU or on many machines.
+"""Trains any model of the package on ImageNet, on one GPU or on many machines.
 
     python examples/train_imagenet.py S2MLPv2Small --data imagenet --dtype mixed_bfloat16
     python examples/train_imagenet.py MSMLPTiny --data tfds:imagenet2012
-    python examples/train_imagenet.py --smoke        # two minutes, pictures made up on the spot
+    python examples/train_imagenet.py --smoke        # four steps on random pictures
 
-`--data` is the usual folder with train/ and val/, each with one subfolder per class. Repeat the
-command after an interruption and it goes on where it was. `--distribute` uses several devices or
-machines, see docs/distributed.md for the launch commands. Writes to --out: log.csv, card.json
-and model.keras; `--publish FOLDER` makes a tag of it.
+`--data` is a folder with train/ and val/, each with one subfolder per class. Repeat the command
+after an interruption to resume. `--distribute` uses several devices or machines;
+docs/distributed.md has the commands. Writes to --out: log.csv, card.json and model.keras.
+`--publish FOLDER` publishes the model as a tag; without it the command for that is printed.
 """
 
 import argparse
@@ -23,18 +23,12 @@ import numpy as np
 import keras_shiftmlp
 from keras_shiftmlp import training
 
-RECIPES = {
-    "Mixer": "mixer_imagenet",
-    "S2MLPv2": "s2_mlp_v2_imagenet",
-    "S2MLP": "s2_mlp_imagenet",
-    "MSMLP": "ms_mlp_imagenet_paper",
-}
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("model", nargs="?", default="S2MLPv2Small", help="constructor")
 parser.add_argument("--data", help="folder with train/ and val/, or tfds:imagenet2012")
 parser.add_argument("--recipe", help="that of the model's paper by default")
 parser.add_argument("--epochs", type=int, help="the recipe's number by default")
-parser.add_argument("--batch-size", type=int, help="over all devices, the recipe's by default")
+parser.add_argument("--batch-size", type=int, help="of all devices, the recipe's by default")
 parser.add_argument("--accumulate", type=int, default=1, help="batches per update")
 parser.add_argument("--drop-path", type=float, help="the recipe's by default")
 parser.add_argument("--image-size", type=int, help="side in pixels, the model's own by default")
@@ -43,13 +37,13 @@ parser.add_argument("--remat", action="store_true", help="recompute activations:
 parser.add_argument("--workers", type=int, default=16, help="threads that prepare batches")
 parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--distribute", choices=["none", "data", "model"], default="none")
-parser.add_argument("--coordinator", metavar="HOST:PORT", help="JAX: where process 0 listens")
-parser.add_argument("--processes", type=int, default=1, help="JAX: how many there are")
-parser.add_argument("--process-id", type=int, default=0, help="JAX: which one this is")
+parser.add_argument("--coordinator", metavar="HOST:PORT", help="JAX: address of process 0")
+parser.add_argument("--processes", type=int, default=1, help="JAX: number of processes")
+parser.add_argument("--process-id", type=int, default=0, help="JAX: index of this process")
 parser.add_argument("--out", type=Path, default=Path("outputs/train_imagenet"))
-parser.add_argument("--publish", type=Path, metavar="FOLDER", help="where checkpoints lie")
+parser.add_argument("--publish", type=Path, metavar="FOLDER", help="folder of checkpoints")
 parser.add_argument("--license", help="of the weights, for --publish")
-parser.add_argument("--smoke", action="store_true", help="a short run of a Nano model")
+parser.add_argument("--smoke", action="store_true", help="two short epochs of a Nano model")
 args = parser.parse_args()
 if args.publish and not args.license:
     parser.error("--publish needs the --license of the weights, such as Apache-2.0")
@@ -64,15 +58,15 @@ first = options.get("shard", (0, 1))[0] == 0
 # ---------------------------------------------------------------------------------------------
 # Data: the training images, and the 50,000 that are evaluated after each epoch.
 
-recipe_name = args.recipe or next(r for name, r in RECIPES.items() if args.model.startswith(name))
+recipe_name = args.recipe or training.imagenet_recipe(args.model)
 recipe = training.recipe(recipe_name)
 if args.smoke:
     from PIL import Image
 
-    # Noise around a colour per class, in JPEG; each process makes its own.
+    # One brightness per class plus noise, in JPEG; each process generates its own.
     args.data = f"{args.out}/pictures_{options.get('shard', (0, 1))[0]}"
     rng = np.random.default_rng(0)
-    for split, count in (("train", 24), ("val", 8)):
+    for split, count in (("train", 8), ("val", 2)):
         for label in range(4):
             folder = Path(args.data, split, f"class_{label}")
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +74,7 @@ if args.smoke:
                 noise = rng.normal(64 * (label + 0.5), 40, (40, 48, 3)).clip(0, 255)
                 Image.fromarray(noise.astype("uint8")).save(folder / f"{i}.jpg")
     args.model = "S2MLPv2Nano" if args.model == "S2MLPv2Small" else args.model
-    recipe.update(epochs=2, batch_size=16, warmup_steps=2, ema_momentum=0.9)
+    recipe.update(epochs=2, batch_size=16, warmup_steps=2)
 elif not args.data:
     parser.error("--data is needed, or --smoke")
 if args.data.startswith("tfds:"):
@@ -97,7 +91,7 @@ if args.drop_path is not None:
 print(f"{len(images):,} training and {len(validation):,} validation images, {recipe_name}")
 
 # ---------------------------------------------------------------------------------------------
-# Model and training: both within the strategy, which decides where variables and batches lie.
+# Model and training, both in the scope of the strategy, which places variables and batches.
 
 size = args.image_size
 with scope:
@@ -127,7 +121,7 @@ with scope:
         model.save(args.out / "model.keras")
 
 # ---------------------------------------------------------------------------------------------
-# After: the accuracy of the averaged weights, and a tag that everybody can load.
+# Result: the accuracy of the averaged weights, and a tag that everybody can load.
 
 if first:
     top1 = 100 * card["history"][-1]["val_top1"]

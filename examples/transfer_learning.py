@@ -1,12 +1,12 @@
-"""Fine-tune a checkpoint on pictures of your own: first the head, then everything, gently.
+"""Fine-tunes a checkpoint on your pictures: first the head, then all weights at low rates.
 
     python examples/transfer_learning.py --data flowers             # one subfolder per class
     python examples/transfer_learning.py --data tfds:tf_flowers/train
-    python examples/transfer_learning.py --data flowers --lora 8    # low-rank updates only
+    python examples/transfer_learning.py --data flowers --lora 8    # LoRA
     python examples/transfer_learning.py --data flowers --compare --seeds 0 1 2
     python examples/transfer_learning.py --smoke                    # two minutes, no download
 
-`--compare` also trains the same network from scratch under the same budget. Writes to --out:
+`--compare` also trains the same network from scratch for as many epochs. Writes to --out:
 curves.png, confusion.png, predictions.png, results.json and model.keras.
 """
 
@@ -27,9 +27,9 @@ parser.add_argument("--model", default="S2MLPv2Nano")
 parser.add_argument("--weights", default="cifar10", help="tag or file to start from")
 parser.add_argument("--size", type=int, default=64, help="side of the images in pixels")
 parser.add_argument("--epochs", type=int, default=10)
-parser.add_argument("--head-epochs", type=int, default=2, help="of these, with the body frozen")
+parser.add_argument("--head-epochs", type=int, default=2, help="of these, with a frozen body")
 parser.add_argument("--batch-size", type=int, default=64)
-parser.add_argument("--lora", type=int, metavar="RANK", help="train low-rank updates instead")
+parser.add_argument("--lora", type=int, metavar="RANK", help="train LoRA weights instead")
 parser.add_argument("--compare", action="store_true", help="train from scratch as well")
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
 parser.add_argument("--dtype", help="such as mixed_bfloat16")
@@ -40,7 +40,7 @@ logging.basicConfig(format="%(message)s")
 logging.getLogger("keras_shiftmlp").setLevel(logging.INFO)
 
 # ---------------------------------------------------------------------------------------------
-# Data: four fifths to train on, one fifth to test on, the same split for every seed.
+# Data: four fifths for training, one fifth for testing; the same split for every seed.
 
 if args.smoke:
     from sklearn.datasets import load_digits
@@ -91,7 +91,7 @@ def fine_tune(seed):
         layer.trainable = True
     rest = args.epochs - args.head_epochs
     if args.lora:
-        print(f"{len(keras_shiftmlp.enable_lora(model, args.lora))} layers with low-rank updates")
+        print(f"{len(keras_shiftmlp.enable_lora(model, args.lora))} layers with LoRA weights")
         changes = dict(epochs=rest, learning_rate=5e-3, layer_decay=1.0)
         more = run(model, "lora", seed, **changes)
     else:
@@ -116,7 +116,7 @@ for name, start in starts.items():
             best = model
 
 # ---------------------------------------------------------------------------------------------
-# The result, in numbers and in pictures.
+# Result: numbers and pictures.
 
 for name, accuracies in results.items():
     mean, spread = np.mean(accuracies), np.std(accuracies)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from keras_shiftmlp.checkpoints.manifest import class_names as class_names_of
-from keras_shiftmlp.checkpoints.manifest import weights_info
+from keras_shiftmlp.checkpoints.manifest import published_info
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
 from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel
@@ -46,16 +46,19 @@ def preprocess_input(x, model_or_tag: ImageModel | str):
 def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:
     """The resize and crop under which a model's published accuracy was measured.
 
-    The shorter side is resized to `image_size / crop_fraction` with the published interpolation
-    and antialiasing, then the centre is cut out. Pillow does it, as it did for the authors'
-    PyTorch code, so the pixels are the same.
+    The image is resized, with its aspect ratio, to the smallest size that covers
+    `(H / crop_fraction, W / crop_fraction)`, and the central `(H, W)` is cut out. For a square
+    this resizes the shorter side to `image_size / crop_fraction`. Pillow resizes with the
+    published interpolation and antialiasing, as in the authors' PyTorch code, so the pixels are
+    the same.
 
     Args:
-        model_or_tag: As for `preprocess_input`.
+        model_or_tag: As for `preprocess_input`. `(H, W)` is `model.image_size` for a model, and
+            the square of the published side for a name.
 
     Returns:
-        A function from a path, a PIL image or a uint8 array `(H, W, 3)` to uint8 pixels
-        `(image_size, image_size, 3)` in `[0, 255]`.
+        A function from a path, a PIL image or a uint8 array `(height, width, 3)` to uint8
+        pixels `(H, W, 3)` in `[0, 255]`.
 
     Raises:
         ValueError: For an unknown name.
@@ -67,9 +70,10 @@ def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:
     (224, 224, 3)
     """
     facts = _preprocessing(model_or_tag)
+    is_model = isinstance(model_or_tag, ImageModel)
     return functools.partial(
         _resize_and_crop,
-        size=facts.image_size,
+        size=model_or_tag.image_size if is_model else (facts.image_size, facts.image_size),
         crop_fraction=facts.crop_fraction,
         interpolation=facts.interpolation,
     )
@@ -126,7 +130,7 @@ def _preprocessing(model_or_tag):
     facts = {"image_size": constructor.image_size}
     preset = constructor.preprocessing
     if tag:
-        entry = weights_info(name, tag)
+        entry = published_info(name, tag)
         preset, facts["image_size"] = entry["preprocessing"], entry["image_size"]
     return ImagePreprocessing(**(PRESETS[preset] if isinstance(preset, str) else preset), **facts)
 
@@ -142,13 +146,13 @@ def _resize_and_crop(image, size, crop_fraction, interpolation):
     elif not isinstance(image, Image.Image):
         image = Image.fromarray(np.asarray(image))
     image = image.convert("RGB")
-    short = math.floor(size / crop_fraction)
     width, height = image.size
-    # As torchvision: the shorter side exactly, the longer one rounded down.
-    if width < height:
-        resized = (short, int(short * height / width))
+    least_height, least_width = (math.floor(side / crop_fraction) for side in size)
+    # As in torchvision: one side is exact, the other one is rounded down.
+    if least_width * height > least_height * width:
+        resized = (least_width, int(least_width * height / width))
     else:
-        resized = (int(short * width / height), short)
+        resized = (int(least_height * width / height), least_height)
     image = image.resize(resized, getattr(Image.Resampling, interpolation.upper()))
-    left, upper = round((resized[0] - size) / 2), round((resized[1] - size) / 2)
-    return np.asarray(image.crop((left, upper, left + size, upper + size)))
+    left, upper = round((resized[0] - size[1]) / 2), round((resized[1] - size[0]) / 2)
+    return np.asarray(image.crop((left, upper, left + size[1], upper + size[0])))

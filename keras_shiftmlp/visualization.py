@@ -1,41 +1,68 @@
-"""Pictures of a run: curves, predictions and confusions. Needs Matplotlib."""
+"""Pictures of a run: curves, predictions and confusions. Needs Matplotlib.
+
+Each function returns its `matplotlib.figure.Figure` and saves it where `path` is given.
+"""
+
+from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike) -> None:
-    """Loss and accuracy by epoch.
+
+def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike | None = None) -> Figure:
+    """Loss and accuracy by epoch, with a marker at each epoch.
 
     Args:
         histories: For each curve's name the rows of a card's `"history"`.
-        path: Where the PNG goes.
+        path: File of the picture, PNG by its ending `.png`. `None` saves nothing.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ImportError: Without Matplotlib.
+
+    Example:
+
+    >>> rows = [{"epoch": 1, "loss": 2.0, "top1": 0.3}, {"epoch": 2, "loss": 1.5, "top1": 0.5}]
+    >>> figure = plot_curves({"mixer": rows})
+    >>> figure.axes[0].lines[0].get_ydata().tolist()
+    [2.0, 1.5]
     """
     figure, axes = _subplots(1, 2, figsize=(11, 4))
     for (name, rows), color in zip(histories.items(), _colors()):
         epochs = [row["epoch"] for row in rows]
         for axis, key in zip(axes, ("loss", "top1")):
-            if f"val_{key}" in rows[0]:
-                axis.plot(epochs, [row[f"val_{key}"] for row in rows], color=color, label=name)
-            style = dict(color=color, alpha=0.5, linestyle="--")
-            axis.plot(epochs, [row[key] for row in rows], **style)
+            validated = f"val_{key}" in rows[0]
+            if validated:
+                values = [row[f"val_{key}"] for row in rows]
+                axis.plot(epochs, values, ".-", color=color, label=name)
+            values, label = [row[key] for row in rows], None if validated else name
+            axis.plot(epochs, values, ".--", color=color, alpha=0.5, label=label)
     for axis, title in zip(axes, ("cross-entropy", "top-1 accuracy")):
         axis.set_xlabel("epoch")
         axis.set_ylabel(title)
         axis.grid(alpha=0.3)
     axes[1].legend()
     figure.suptitle("solid: validation, dashed: training (augmented images)", fontsize=9)
-    figure.savefig(path, dpi=110)
+    return _saved(figure, path)
 
 
-def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike) -> None:
+def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike | None = None) -> Figure:
     """Time against parameters, and the ratio to the matrix products.
 
     Args:
         rows: Those of `bench.measure`.
-        path: Where the PNG goes.
+        path: As for `plot_curves`.
+
+    Returns:
+        The figure.
     """
     modes = list(dict.fromkeys(row["mode"] for row in rows))
     figure, axes = _subplots(2, len(modes), figsize=(6 * len(modes), 8))
@@ -58,15 +85,18 @@ def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike) -> None:
         below.axhline(1, color="black", linewidth=0.8)
         above.grid(alpha=0.3)
         above.legend()
-    figure.savefig(path, dpi=110)
+    return _saved(figure, path)
 
 
-def plot_profile(rows: Sequence[dict], path: str | os.PathLike) -> None:
+def plot_profile(rows: Sequence[dict], path: str | os.PathLike | None = None) -> Figure:
     """Time by kind of layer, with its ratio to the time of its matrix products.
 
     Args:
         rows: Those of `bench.profile`.
-        path: Where the PNG goes.
+        path: As for `plot_curves`.
+
+    Returns:
+        The figure.
     """
     models = list(dict.fromkeys((row["model"], row["backend"]) for row in rows))
     figure, axes = _subplots(len(models), 1, figsize=(8, 3 * len(models)))
@@ -83,7 +113,7 @@ def plot_profile(rows: Sequence[dict], path: str | os.PathLike) -> None:
         axis.margins(x=0.1)  # room for the ratios
         axis.set(title=f"{model}, {backend}", xlabel="ms per image")
         axis.legend()
-    figure.savefig(path, dpi=110)
+    return _saved(figure, path)
 
 
 def plot_predictions(
@@ -91,18 +121,24 @@ def plot_predictions(
     labels: Sequence[int],
     scores: np.ndarray,
     class_names: Sequence[str],
-    path: str | os.PathLike,
+    path: str | os.PathLike | None = None,
     columns: int = 8,
-) -> None:
-    """A grid of images under their predicted and true classes.
+) -> Figure:
+    """A grid of images under their predicted classes.
+
+    A right prediction has a green title that starts with ✓. A wrong one has a red title that
+    starts with ✗, and the true class below it.
 
     Args:
-        images: Pixels `(H, W, 3)` of uint8.
-        labels: The true class of each.
+        images: `N` images `(H, W, 3)` of uint8.
+        labels: The index `(N,)` of the true class of each.
         scores: Probabilities `(N, classes)`.
         class_names: One name per class.
-        path: Where the PNG goes.
+        path: As for `plot_curves`.
         columns: Images per row.
+
+    Returns:
+        The figure, with one axis per image, row by row.
     """
     rows = -(-len(images) // columns)
     figure, axes = _subplots(rows, columns, figsize=(1.6 * columns, 1.9 * rows))
@@ -111,26 +147,32 @@ def plot_predictions(
     for axis, image, label, score in zip(np.atleast_1d(axes).flat, images, labels, scores):
         best = int(np.argmax(score))
         axis.imshow(image)
-        title = f"{class_names[best]} ({score[best]:.0%})"
+        mark, color = ("✓", "tab:green") if best == label else ("✗", "tab:red")
+        title = f"{mark} {class_names[best]} ({score[best]:.0%})"
         title += "" if best == label else f"\ntrue: {class_names[label]}"
-        axis.set_title(title, color="tab:green" if best == label else "tab:red", fontsize=8)
-    figure.suptitle("Predicted class (red: wrong)")
-    figure.savefig(path, dpi=110)
+        axis.set_title(title, color=color, fontsize=8)
+    figure.suptitle("Predicted class (✓ right, ✗ wrong)")
+    return _saved(figure, path)
 
 
 def plot_confusion(
     labels: Sequence[int],
     predicted: Sequence[int],
     class_names: Sequence[str],
-    path: str | os.PathLike,
-) -> None:
-    """How many images of each class (rows) were taken for which class (columns).
+    path: str | os.PathLike | None = None,
+) -> Figure:
+    """The confusion matrix: a row per true class, a column per predicted class.
+
+    Each cell has the number of images. Its colour is their share of the images of the true class.
 
     Args:
-        labels: True classes.
-        predicted: Predicted classes.
+        labels: Indices `(N,)` of the true classes.
+        predicted: Indices `(N,)` of the predicted classes.
         class_names: One name per class.
-        path: Where the PNG goes.
+        path: As for `plot_curves`.
+
+    Returns:
+        The figure.
     """
     counts = np.zeros([len(class_names)] * 2, int)
     np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
@@ -148,17 +190,23 @@ def plot_confusion(
         axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
     accuracy = np.trace(counts) / max(1, counts.sum())
     axis.set_title(f"{accuracy:.1%} of {counts.sum()} images right")
-    figure.savefig(path, dpi=110)
+    return _saved(figure, path)
 
 
 def _subplots(rows, columns, figsize):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("Pictures need Matplotlib: pip install matplotlib") from error
-    # A figure of its own draws without a display and leaves pyplot's state alone.
+        raise ImportError("Plots need Matplotlib: pip install matplotlib") from error
+    # A `Figure` without pyplot draws without a display and changes no global state.
     figure = Figure(figsize=figsize, layout="constrained")
     return figure, figure.subplots(rows, columns)
+
+
+def _saved(figure, path):
+    if path is not None:
+        figure.savefig(path, dpi=110)
+    return figure
 
 
 def _colors():

@@ -11,14 +11,14 @@ TRAINS = BACKEND in ("tensorflow", "jax", "torch")
 
 
 def run(model, x):
-    """The outputs as an array; JAX would compile each operation of a plain call by itself."""
+    """The outputs as an array. A call on JAX would compile each operation separately."""
     if BACKEND == "jax":
         return model.predict(x, verbose=0)
     return keras.ops.convert_to_numpy(model(x))
 
 
 def run_jitted(model, x):
-    """The outputs as an array, compiled by XLA whatever `compile` would choose."""
+    """The outputs as an array, always compiled by XLA."""
     if BACKEND == "jax":
         return model.predict(x, verbose=0)
     import tensorflow as tf

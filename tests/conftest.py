@@ -24,8 +24,8 @@ def pixels():
 
 @pytest.fixture(autouse=True)
 def same_every_time():
-    # Garbage is searched for among new objects only. The libraries hold half a million, and looking
-    # through these again and again took longer than the tests.
+    # The garbage collector skips the objects that exist now. The libraries hold half a million, and
+    # repeated scans of them took longer than the tests.
     gc.collect()
     gc.freeze()
     policy = keras.config.dtype_policy()

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on this machine, as far as one file up and one file down need it."""
+"""A local Hugging Face Hub with the requests for one upload and one download."""
 
 import base64
 import contextlib
@@ -12,8 +12,12 @@ import urllib.parse
 COMMIT = "c" * 40
 
 
+def commit_of(revision):
+    return COMMIT if revision == "main" else "d" * 40
+
+
 class Hub(http.server.ThreadingHTTPServer):
-    """Repositories of files; what is large (`.h5`) is stored, and redirected to, by its hash."""
+    """Repositories of files. Large files (`.h5`) are stored by hash, behind a redirect."""
 
     daemon_threads = True
 
@@ -22,8 +26,9 @@ class Hub(http.server.ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.repositories, self.blobs, self.requests = {}, {}, []
 
-    def add(self, repository, path, content):
-        self.repositories.setdefault(repository, {})[path] = content
+    def add(self, repository, path, content, revision="main"):
+        name = repository if revision == "main" else f"{repository}@{revision}"
+        self.repositories.setdefault(name, {})[path] = content
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -54,8 +59,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
-    def resolve(self, body, repository, file):
-        files = self.server.repositories.get(repository)
+    def resolve(self, body, repository, file, revision):
+        name = repository if revision == "main" else f"{repository}@{revision}"
+        files = self.server.repositories.get(name)
         if files is None or file not in files:
             error = "RepoNotFound" if files is None else "EntryNotFound"
             self.answer(code=404, X_Error_Code=error)
@@ -64,15 +70,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.blobs.setdefault(digest, files[file])
             self.answer(
                 code=302,
-                X_Repo_Commit=COMMIT,
+                X_Repo_Commit=commit_of(revision),
                 X_Linked_Etag=f'"{digest}"',
                 X_Linked_Size=len(files[file]),
-                # Another host, as a CDN is: the client doesn't ask that one about the file.
+                # Another host, like a CDN: the client sends no metadata request to it.
                 Location=f"http://localhost:{self.server.server_port}/blobs/{digest}",
             )
         else:
             digest = hashlib.sha1(files[file], usedforsecurity=False).hexdigest()
-            self.answer(files[file], X_Repo_Commit=COMMIT, ETag=f'"{digest}"')
+            self.answer(files[file], X_Repo_Commit=commit_of(revision), ETag=f'"{digest}"')
 
     def tree(self, body, repository):
         files = self.server.repositories[repository].items()
@@ -122,7 +128,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 REPOSITORY = "(?P<repository>[^/]+/[^/]+?)"
 ROUTES = [
-    (("HEAD", "GET"), f"/{REPOSITORY}/resolve/main/(?P<file>.+)", Handler.resolve),
+    (("HEAD", "GET"), f"/{REPOSITORY}/resolve/(?P<revision>[^/]+)/(?P<file>.+)", Handler.resolve),
     (("GET",), f"/api/models/{REPOSITORY}/tree/main", Handler.tree),
     (("POST",), "/api/repos/create", Handler.create),
     (("POST",), f"/api/models/{REPOSITORY}/preupload/main", Handler.preupload),

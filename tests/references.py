@@ -1,4 +1,4 @@
-"""The layers in plain numpy, written from the papers' formulas and as slowly as they read."""
+"""The layers in plain numpy, written literally from the papers' formulas."""
 
 import math
 

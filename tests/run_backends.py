@@ -7,15 +7,15 @@ import tempfile
 import time
 from pathlib import Path
 
-# One thread a worker: PyTorch's threads wait busily for one another where cores are short.
+# One thread per worker: PyTorch's threads wait busily if there are too few cores.
 VARIABLES = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "OMP_NUM_THREADS": "1",
-    "XLA_FLAGS": "--xla_backend_optimization_level=0",  # a suite compiles more than it computes
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",  # compiling takes most of the time
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-    # Else OpenVINO's converter tells its makers of each use, in a process that it forks from ours
-    # while JAX may have threads: a warning, in some orders of the tests.
+    # Turns off telemetry of OpenVINO's converter. It forks this process, and JAX warns of a fork
+    # while it has threads, which depends on the order of the tests.
     "CI": "true",
 }
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal"]
@@ -27,7 +27,7 @@ def main(backends):
         print(f"== {backend}", flush=True)
         started = time.time()
         root = Path(__file__).parent.parent
-        # For JAX: two workers and the processes that tests start compile much of the same.
+        # For JAX: the workers and the processes of the tests compile many equal programs.
         with tempfile.TemporaryDirectory() as cache:
             environment = {**os.environ, **VARIABLES, "KERAS_BACKEND": backend}
             environment["JAX_COMPILATION_CACHE_DIR"] = cache

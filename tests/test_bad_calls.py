@@ -1,4 +1,4 @@
-"""Wrong arguments raise what helps, before a layer is made."""
+"""Wrong arguments raise a helpful error before a layer is built."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ TINY = dict(patch_sizes=(4, 2), dims=(8, 8), depths=(1, 1))
 
 @pytest.fixture(autouse=True)
 def nothing_is_built(monkeypatch):
-    """The checks come first: no layer may have been built when they raise."""
+    """Fails if a layer is built, since checks come first."""
 
     def build(self, *args, **kwargs):
         raise AssertionError("a layer was built before the arguments were checked")

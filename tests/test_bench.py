@@ -1,4 +1,4 @@
-"""The benchmark, and the work that a compiled model does: counted, so it repeats to the digit."""
+"""The benchmark, and the operations and bytes of compiled models, which repeat exactly."""
 
 import json
 import math
@@ -11,9 +11,9 @@ import keras_shiftmlp
 from keras_shiftmlp import cli
 from keras_shiftmlp.models.macs import depthwise_macs, matrix_products
 
-# Of XLA on a CPU, forward and with all gradients: operations and bytes of memory as multiples of
-# those of the matrix products alone. Each tap of a depthwise convolution counts as a reading of its
-# map, though one loop reads it once.
+# Upper bounds for XLA on a CPU, forward and with all gradients: operations and bytes of memory, as
+# multiples of those of the matrix products. XLA counts each tap of a depthwise convolution as a
+# read of its map, though one loop reads it once.
 WORK = {
     "MixerNano": ((1.04, 2.2), (1.07, 3.9)),
     "S2MLPNano": ((1.04, 2.7), (1.04, 3.0)),
@@ -21,8 +21,8 @@ WORK = {
     "MSMLPNano": ((1.14, 5.6), (1.1, 5.0)),
 }
 
-# Of PyTorch: the bytes of all maps that a forward pass allocates, as multiples of those of the
-# products' results.
+# Upper bounds for PyTorch: the bytes of all maps that a forward pass allocates, as multiples of
+# those of the products' results.
 NEW_MAPS = {"MixerNano": 2.4, "S2MLPNano": 2.8, "S2MLPv2Nano": 2.9, "MSMLPNano": 4.9}
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import hub
 import keras
@@ -22,7 +23,7 @@ from families import GOLDEN
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
-from keras_shiftmlp.checkpoints import manifest
+from keras_shiftmlp.checkpoints import containers, manifest, places, web
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -63,7 +64,7 @@ def own_entry(case, file, **changes):
         "license": "CC-BY-NC-4.0",
         "classes": 11,
         "class_names": list("abcdefghijk"),
-        "gelu": "tanh" if "google" in case else "erf",
+        "hyperparameters": {"gelu": "tanh" if "google" in case else "erf"},
         "preprocessing": {"mean": [0.1] * 3, "std": [0.2] * 3},
         "image_size": 32,
         **changes,
@@ -88,10 +89,16 @@ def check_logits(case, model):
     assert np.abs(run(model, x) - expected).max() <= tolerance
 
 
+def files_in(folder):
+    """The files that are kept; the empty lock files stay for those who wait for them."""
+    return [x for x in folder.rglob("*") if x.is_file() and x.suffix != ".lock"]
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv(manifest.ENVIRONMENT, raising=False)
+    monkeypatch.delenv(places.ENVIRONMENT, raising=False)
+    places._remote_manifest.cache_clear()
     return tmp_path / "home"
 
 
@@ -152,7 +159,7 @@ def test_tag_from_a_place_of_ones_own(kind, home, server, monkeypatch):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     entry = own_entry("mixer_google_tanh", path.name, sha256=digest)
     (folder / "manifest.json").write_text(json.dumps([entry]))
-    monkeypatch.setenv(manifest.ENVIRONMENT, url if kind == "url" else str(folder))
+    monkeypatch.setenv(places.ENVIRONMENT, url if kind == "url" else str(folder))
     model = build("mixer_google_tanh", "ours", include_preprocessing=False)
     check_logits("mixer_google_tanh", model)
     assert model.class_names == tuple("abcdefghijk")
@@ -160,16 +167,17 @@ def test_tag_from_a_place_of_ones_own(kind, home, server, monkeypatch):
     assert model.preprocessing.interpolation == "bicubic"
     assert k.list_weights("mixer")[0]["verified_by"] == "sha256"
     (folder / "manifest.json").write_text(json.dumps([{**entry, "sha256": "0" * 64}]))
+    places._remote_manifest.cache_clear()
     with pytest.raises(ValueError, match="0000"):
         build("mixer_google_tanh", "ours")
 
 
 def test_non_commercial_licence_is_said(home, tmp_path, monkeypatch, caplog):
-    entry = {**manifest.entries()[0], "model": "Mixer", "tag": "nc", "license": "CC-BY-NC-4.0"}
-    (tmp_path / "manifest.json").write_text(json.dumps([{**entry, "file": "missing.npz"}]))
-    monkeypatch.setenv(manifest.ENVIRONMENT, str(tmp_path))
+    entry = own_entry("mixer_google_tanh", "missing.npz", tag="nc")
+    (tmp_path / "manifest.json").write_text(json.dumps([entry]))
+    monkeypatch.setenv(places.ENVIRONMENT, str(tmp_path))
     with caplog.at_level(logging.WARNING), pytest.raises(OSError, match=r"missing\.npz"):
-        build("mixer_google_tanh", "nc", classes=1000)
+        build("mixer_google_tanh", "nc")
     assert "CC-BY-NC-4.0" in caplog.text
 
 
@@ -208,7 +216,13 @@ def test_other_classes_and_wrong_family(tmp_path, caplog):
 def test_tags_without_a_checkpoint_say_what_there_is(home):
     with pytest.raises(k.WeightsNotAvailableError) as error:
         k.S2MLPv2Small()
-    for text in ("S2MLPv2Small", "MixerB16", "MSMLPTiny", "publish.py", manifest.ENVIRONMENT):
+    for text in (
+        "S2MLPv2Small",
+        "MixerB16",
+        "MSMLPTiny",
+        "keras-shiftmlp publish",
+        places.ENVIRONMENT,
+    ):
         assert text in str(error.value)
     with pytest.raises(k.WeightsNotAvailableError, match=r"\['imagenet_gsam', 'imagenet_sam'\]"):
         k.MixerB32()
@@ -230,8 +244,9 @@ def test_manifest_is_complete():
             continue
         names = manifest.class_names(entry["class_names"])
         assert len(names) == entry["classes"]
-        assert entry["url"].startswith("https://") and entry["license"]
-        assert entry["gelu"] == ("tanh" if entry["source"] == "google_mixer" else "erf")
+        assert entry["license"]
+        for source in entry["files"]:
+            assert source["url"].startswith(("https://", "hf://timm/"))
         assert (entry["top1"] is None) == (entry["top1_source"] is None)
         assert hasattr(k, entry["model"])
     assert k.weights_info("mixer_b16", "imagenet_miil")["preprocessing"] == "zero_to_one"
@@ -302,11 +317,14 @@ def test_published_model_is_found_by_its_tag(home, tmp_path, monkeypatch):
     publish = [sys.executable, HERE.parent / "weights" / "publish.py", tmp_path / "trained.keras"]
     options = ["--folder", tmp_path / "lab", "--dataset", "two images", "--license", "Apache-2.0"]
     subprocess.run([*publish, "S2MLPv2Small", "imagenet", *options], check=True)
-    monkeypatch.setenv(manifest.ENVIRONMENT, str(tmp_path / "lab"))
+    monkeypatch.setenv(places.ENVIRONMENT, str(tmp_path / "lab"))
     found = k.S2MLPv2Small(weights="imagenet", input_shape=(28, 28, 3))
     np.testing.assert_allclose(run(found, images), run(model, images), atol=1e-6)
-    shutil.rmtree(tmp_path / "lab")
+    (tmp_path / "lab" / "manifest.json").unlink()
     with pytest.raises(k.WeightsNotAvailableError):
+        k.S2MLPv2Small(weights="imagenet")
+    shutil.rmtree(tmp_path / "lab")
+    with pytest.raises(ValueError, match="there is no such folder"):
         k.S2MLPv2Small(weights="imagenet")
 
 
@@ -343,7 +361,7 @@ def bad_files():
 @once
 def test_nothing_of_a_bad_file_stays_in_the_cache(home, server, monkeypatch):
     folder, url, asked = server
-    monkeypatch.setenv(manifest.ENVIRONMENT, url)
+    monkeypatch.setenv(places.ENVIRONMENT, url)
     entry = own_entry("mixer_timm_erf", "file.bin")
     (folder / "manifest.json").write_text(json.dumps([entry]))
     for name, (content, seen_by_reader) in bad_files().items():
@@ -351,7 +369,7 @@ def test_nothing_of_a_bad_file_stays_in_the_cache(home, server, monkeypatch):
         for weights in ("ours", f"{url}/file.bin")[: 1 + seen_by_reader]:
             with pytest.raises((ValueError, OSError)):
                 build("mixer_timm_erf", weights)
-            assert not [path for path in home.rglob("*") if path.is_file()], name
+            assert not files_in(home), name
     # Nor is it remembered: once the host has mended it, the file is taken.
     write_original("mixer_timm_erf", folder, "file.bin")
     check_logits("mixer_timm_erf", build("mixer_timm_erf", "ours", include_preprocessing=False))
@@ -359,6 +377,236 @@ def test_nothing_of_a_bad_file_stays_in_the_cache(home, server, monkeypatch):
     with pytest.raises(ValueError, match="does not fit"):
         build("mixer_timm_erf", f"{url}/file.bin", dim=12)
     assert asked.count("/file.bin") == len(bad_files()) + 8 + 2
+
+
+@once
+def test_file_is_read_once_on_first_use(home, server, monkeypatch):
+    folder, url, _ = server
+    path = write_original("mixer_timm_erf", folder)
+    (folder / "manifest.json").write_text(json.dumps([own_entry("mixer_timm_erf", path.name)]))
+    monkeypatch.setenv(places.ENVIRONMENT, url)
+    read, calls = containers.read, []
+    monkeypatch.setattr(containers, "read", lambda x: calls.append(x) or read(x))
+    for count, weights in enumerate((f"{url}/{path.name}", "ours"), 1):
+        check_logits(
+            "mixer_timm_erf", build("mixer_timm_erf", weights, include_preprocessing=False)
+        )
+        assert len(calls) == count
+
+
+@once
+def test_file_in_the_working_directory_never_wins_over_a_tag(home, tmp_path, monkeypatch):
+    planted = k.MixerNano(weights=None)
+    planted.save_weights(tmp_path / "planted.weights.h5")
+    monkeypatch.chdir(tmp_path)
+    for tag in ("cifar10", "imagenet"):
+        shutil.copy("planted.weights.h5", tag)
+    model = k.MixerNano()
+    assert model.class_names is not None
+    kernel = model.get_layer("predictions").kernel
+    assert not np.array_equal(kernel, planted.get_layer("predictions").kernel)
+    with pytest.raises(k.WeightsNotAvailableError, match=r"file of this name is './imagenet'"):
+        k.MixerNano(weights="imagenet")
+    for weights in ("./imagenet", Path("imagenet")):
+        np.testing.assert_array_equal(
+            k.MixerNano(weights=weights).get_layer("predictions").kernel,
+            planted.get_layer("predictions").kernel,
+        )
+
+
+@once
+def test_two_places_with_one_file_name(home, server, monkeypatch):
+    folder, url, _ = server
+    for lab, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
+        (folder / lab).mkdir()
+        write_original(case, folder / lab, "file.bin")
+        (folder / lab / "manifest.json").write_text(json.dumps([own_entry(case, "file.bin")]))
+    for lab, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
+        monkeypatch.setenv(places.ENVIRONMENT, f"{url}/{lab}")
+        check_logits(case, build(case, "ours", include_preprocessing=False))
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    """Answers everything with one status; 0 means never."""
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        if not self.server.code:
+            self.server.go_on.wait(20)
+            return
+        self.send_response(self.server.code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+
+@pytest.fixture
+def broken(home, monkeypatch):
+    monkeypatch.setattr(web, "BACKOFF", 0.001)
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as httpd:
+        httpd.go_on, httpd.code = threading.Event(), 0
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        monkeypatch.setenv(places.ENVIRONMENT, f"http://127.0.0.1:{httpd.server_port}/lab?t=SECRET")
+        yield httpd
+        httpd.go_on.set()
+        httpd.shutdown()
+        thread.join()
+
+
+@once
+@pytest.mark.parametrize("code", [401, 403, 410, 500, 503, 0])
+def test_place_that_fails_is_not_a_place_without_a_manifest(broken, code):
+    broken.code = code
+    place = f"http://127.0.0.1:{broken.server_port}/lab"
+    asks = [k.MixerNano, k.MixerB16, k.list_weights, lambda: k.weights_info("MixerB16", "imagenet")]
+    for ask in asks:
+        with pytest.raises(OSError, match=place) as error:
+            ask()
+        assert "SECRET" not in str(error.value)
+    # A tag that the package knows needs no place to prepare pixels.
+    white = np.full((1, 1, 3), 255, "uint8")
+    assert k.preprocess_input(white, "MixerB16/imagenet_miil").max() == 1
+    with pytest.raises(OSError, match=place):
+        k.preprocess_input(white, "MixerB16/ours")
+    broken.code = 404
+    assert k.MixerNano().class_names is not None
+
+
+@once
+def test_manifest_of_a_url_is_read_once(home, server, monkeypatch):
+    folder, url, asked = server
+    path = write_original("mixer_google_tanh", folder)
+    entries = [own_entry("mixer_google_tanh", path.name), own_entry("", "x.npz", model="MixerB16")]
+    (folder / "manifest.json").write_text(json.dumps(entries))
+    monkeypatch.setenv(places.ENVIRONMENT, f"{url}/")
+    white = np.full((1, 1, 3), 255, "uint8")
+    for _ in range(2):
+        build("mixer_google_tanh", "ours")
+        assert k.list_weights("MixerB16")[0]["tag"] == "ours"
+        assert k.preprocess_input(white, "MixerB16/ours").max() == pytest.approx(0.9 / 0.2)
+    assert asked == ["/manifest.json", f"/{path.name}"]
+
+
+BAD_ENTRIES = {
+    "model": [None, 3, "", {}],
+    "tag": [None, ["imagenet"]],
+    "license": [None, 1],
+    "dataset": [None],
+    "file": [None, "", "../file.bin", "/etc/passwd", "a/b", "f.part"],
+    "classes": [None, "11", 0, 11.0, True],
+    "image_size": [None, "32"],
+    "class_names": [3, ["a"], list("abcdefghij") + [1], "imagenet", "nobody", "../../x"],
+    "hyperparameters": [None, "tanh"],
+    "preprocessing": ["zero_to_one", 3, {"mean": 1}, {"mean": ["a"] * 3}, {"men": [0, 0, 0]}],
+    "sha256": ["abc", 3],
+    "sha256_prefix": ["abc"],
+    "size": ["9", -1],
+    "source": ["nobody"],
+}
+
+
+@once
+@pytest.mark.parametrize(
+    "manifest_text",
+    ["{}", "3", "[3]", '["a"]', "[[]]", "{", "", "\udcff", "[" * 100_000, "[{}]"]
+    + [
+        pytest.param(json.dumps([own_entry("", "f.bin"), {**own_entry("", "f.bin"), key: value}]))
+        for key, values in BAD_ENTRIES.items()
+        for value in values
+    ],
+)
+def test_malformed_manifest_names_the_place_and_the_entry(
+    home, tmp_path, monkeypatch, manifest_text
+):
+    path = tmp_path / "lab" / "manifest.json"
+    path.parent.mkdir()
+    path.write_bytes(manifest_text.encode("utf-8", "surrogateescape"))
+    monkeypatch.setenv(places.ENVIRONMENT, str(path.parent))
+    for ask in (k.MixerNano, k.list_weights):
+        with pytest.raises(ValueError, match="lab") as error:
+            ask()
+        assert not isinstance(error.value, k.WeightsNotAvailableError)
+    entries = json.loads(manifest_text) if manifest_text.endswith("}]") else []
+    for key, value in entries[-1].items() if len(entries) > 1 else ():
+        if value != entries[0].get(key):
+            assert f"Entry 1 of the manifest in {path.parent} is malformed: `{key}" in str(
+                error.value
+            )
+
+
+@once
+def test_file_of_another_layout_than_the_entry_says(home, tmp_path, monkeypatch):
+    path = write_original("mixer_timm_erf", tmp_path)
+    entry = own_entry("mixer_timm_erf", path.name, source="google_mixer")
+    (tmp_path / "manifest.json").write_text(json.dumps([entry]))
+    monkeypatch.setenv(places.ENVIRONMENT, str(tmp_path))
+    with pytest.raises(ValueError, match=r"layout google_mixer. Received: timm_mixer"):
+        build("mixer_timm_erf", "ours")
+
+
+def published_entry(*files):
+    """An entry of the package's own manifest, for a reference file."""
+    [entry] = manifest._checked([own_entry("mixer_timm_erf", "unused")], "nowhere")
+    del entry["place"]
+    return {**entry, "source": "timm_mixer", "license": "MIT", "files": list(files)}
+
+
+@once
+def test_next_source_is_tried_and_all_failures_are_named(home, server, monkeypatch, caplog):
+    folder, url, asked = server
+    path = write_original("mixer_timm_erf", folder)
+    files = [
+        {"url": "hf://nobody/mixer/model.safetensors"},
+        {"url": f"{url}/{path.name}", "sha256_prefix": "00000000"},
+        {"url": f"{url}/gone.npz"},
+    ]
+    monkeypatch.setattr(manifest, "entries", lambda: (published_entry(*files),))
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ValueError) as error:
+        build("mixer_timm_erf", "ours")
+    for text in (files[0]["url"], "pip install", files[1]["url"], "00000000", "/gone.npz", "404"):
+        assert text in str(error.value)
+    caplog.clear()
+    del files[1]["sha256_prefix"]
+    model = build("mixer_timm_erf", "ours", include_preprocessing=False)
+    check_logits("mixer_timm_erf", model)
+    [line] = [x.getMessage() for x in caplog.records if x.levelno >= logging.WARNING]
+    assert "hf://nobody" in line and "pip install" in line
+    assert "/gone.npz" in asked and asked.count(f"/{path.name}") == 2
+
+    # A copy in the user's place comes first, under the name of model and tag.
+    place = folder / "copies"
+    place.mkdir()
+    shutil.copy(path, place / "Mixer.ours.model.safetensors")
+    monkeypatch.setattr(manifest, "entries", lambda: (published_entry(files[0]),))
+    for name in (place, f"{url}/copies"):
+        monkeypatch.setenv(places.ENVIRONMENT, str(name))
+        model = build("mixer_timm_erf", "ours", include_preprocessing=False)
+        check_logits("mixer_timm_erf", model)
+
+
+@once
+def test_size_of_an_entry_bounds_the_download(home, server, monkeypatch):
+    folder, url, _ = server
+    path = write_original("mixer_timm_erf", folder)
+    path.write_bytes(path.read_bytes() + bytes(2**21))
+    entry = published_entry({"url": f"{url}/{path.name}", "size": path.stat().st_size - 2**21})
+    monkeypatch.setattr(manifest, "entries", lambda: (entry,))
+    with pytest.raises(ValueError, match="expected at most"):
+        build("mixer_timm_erf", "ours")
+    assert not files_in(home)
+
+
+@once
+def test_address_with_a_token_is_kept_secret(home, server):
+    folder, url, _ = server
+    path = write_original("ms_mlp_official_lastrow1", folder)
+    with pytest.raises(ValueError, match="holds a MSMLP") as error:
+        build("mixer_timm_erf", f"{url}/{path.name}?token=SECRET")
+    assert "SECRET" not in str(error.value)
 
 
 CHILD = """
@@ -426,7 +674,7 @@ def mirror(home, server, monkeypatch):
     path = write_original("mixer_google_tanh", folder)
     entry = own_entry("mixer_google_tanh", path.name)
     (folder / "manifest.json").write_text(json.dumps([entry]))
-    monkeypatch.setenv(manifest.ENVIRONMENT, url)
+    monkeypatch.setenv(places.ENVIRONMENT, url)
     monkeypatch.setenv("no_proxy", "*")
     return lambda: asked.count(f"/{path.name}")
 
@@ -436,8 +684,7 @@ def mirror(home, server, monkeypatch):
 def test_many_processes_at_once_download_once_and_agree(mirror, home):
     assert lines_of(convert("eight")) == [undisturbed(home)] * 8
     assert mirror() == 1
-    [folder] = (home / "models").iterdir()
-    assert sorted(path.suffix for path in folder.iterdir()) == [".npz", ".sha256"]
+    assert sorted(path.suffix for path in files_in(home / "models")) == [".npz", ".sha256"]
 
 
 @once
@@ -447,10 +694,54 @@ def test_killed_while_converting(mirror, home):
             assert child.stdout.readline() == "there\n"
             child.kill()
         assert child.returncode != 0
-        assert len(list(home.rglob("*.npz"))) == (moment == "filling")
+        assert len(list(home.rglob("*.npz"))) == 1
     assert lines_of(convert("alone")) == [undisturbed(home)]
     # What had come whole before the first was killed is not asked for again.
     assert mirror() == 1
+
+
+# ---------------------------------------------------------------------------------------------
+# The script that completes the manifest
+
+
+@once
+def test_hashes_are_filled_in(home, server, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    folder, url, _ = server
+    model = k.MixerNano(weights=None, classes=2)
+    head = model.get_layer("predictions")
+    head.set_weights([np.zeros(head.kernel.shape), np.array([0.0, 1.0])])  # always the second
+    model.save_weights(folder / "a.weights.h5")
+    content = (folder / "a.weights.h5").read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    for name, count in (("cat", 1), ("dog", 3)):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        for index in range(count):
+            image.new("RGB", (40, 50)).save(tmp_path / "val" / name / f"{index}.png")
+    facts = {"model": "MixerNano", "tag": "cifar10", "classes": 2, "class_names": ["cat", "dog"]}
+    good = {"url": f"{url}/a.weights.h5", "sha256_prefix": digest[:8], "size": len(content) - 9}
+    gone = {"url": f"{url}/gone.npz", "size": 5}
+    forged = {"url": f"{url}/a.weights.h5", "sha256": "0" * 64}
+    entries = [
+        {**facts, "files": [gone, good]},
+        {**facts, "tag": "forged", "files": [forged]},
+        {**facts, "tag": "wide", "classes": 3, "files": [good]},
+        {**facts, "tag": "layout", "source": "timm_mixer", "files": [good]},
+    ]
+    (tmp_path / "manifest.json").write_text(json.dumps(entries))
+    command = [sys.executable, HERE.parent / "weights" / "hashes.py"]
+    options = ["--manifest", tmp_path / "manifest.json", "--imagenet", tmp_path / "val"]
+    run = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    for text in ("gone.npz", "0" * 64, "3 classes were expected, 2 came", "one of these layouts"):
+        assert text in run.stderr.partition("These failed:")[2]
+    done = {"url": good["url"], "sha256": digest, "size": len(content)}
+    first = {**entries[0], "files": [gone, done], "measured": {"top1": 75.0, "images": 4}}
+    assert json.loads((tmp_path / "manifest.json").read_text()) == [first, *entries[1:]]
+
+    (tmp_path / "manifest.json").write_text(json.dumps([{**facts, "files": [done]}]))
+    subprocess.run([*command, *options[:2]], check=True, capture_output=True)
+    assert json.loads((tmp_path / "manifest.json").read_text()) == [{**facts, "files": [done]}]
 
 
 # ---------------------------------------------------------------------------------------------
@@ -505,7 +796,7 @@ def test_hub(local_hub, home, tmp_path):
         "manifest.json",
     ]
     addresses = ["hf://lab/nano", f"hf://lab/nano/{name}", "ours"]
-    place = {manifest.ENVIRONMENT: "hf://lab/nano"}
+    place = {places.ENVIRONMENT: "hf://lab/nano"}
     output, errors = start_child(LOAD, *addresses, **place).communicate()
     assert output == f"{expected} None\n" * 3, errors
     large = [request for request in local_hub.requests if request[1].startswith("/blobs/")]
@@ -518,6 +809,24 @@ def test_hub(local_hub, home, tmp_path):
 
 
 @once
+def test_revision_of_a_hub(local_hub, home, tmp_path):
+    digests = {}
+    for revision, classes in (("main", 3), ("v1", 4)):
+        model = k.MixerNano(weights=None, classes=classes)
+        model.save_weights(tmp_path / "model.weights.h5")
+        content = (tmp_path / "model.weights.h5").read_bytes()
+        local_hub.add("lab/nano", "a.weights.h5", content, revision)
+        weights = b"".join(x.tobytes() for x in model.get_weights())
+        digests[revision] = hashlib.sha256(weights).hexdigest()
+    addresses = [f"hf://lab/nano{revision}/a.weights.h5" for revision in ("", "@v1")]
+    output, errors = start_child(LOAD, *addresses).communicate()
+    assert output == f"{digests['main']} None\n{digests['v1']} None\n", errors
+    bad = ["hf://lab/nano@", "hf://lab/nano@/a.h5", "hf://lab/nano@a@b/a.h5", "hf://lab/nano/../x"]
+    output, errors = start_child(LOAD, *bad, "hf://lab/nano/", "hf://l%2F/n").communicate()
+    assert output.count("ValueError `weights` must be of the form") == 6, errors
+
+
+@once
 def test_what_a_hub_does_not_have(local_hub, home):
     content = test_readers.h5(test_readers.H5_ARRAYS)
     local_hub.add("lab/two", "a.weights.h5", content)
@@ -525,7 +834,7 @@ def test_what_a_hub_does_not_have(local_hub, home):
     digest = hashlib.sha256(content).hexdigest()
     local_hub.blobs[digest] = bytes(len(content))
     addresses = ["hf://lab/none", "hf://lab/two/c.h5", "hf://lab/two", "hf://lab/two/a.weights.h5"]
-    environment = {manifest.ENVIRONMENT: "hf://lab/two"}
+    environment = {places.ENVIRONMENT: "hf://lab/two"}
     child = start_child(LOAD, *addresses, "ours", "hf://two", **environment)
     lines = child.communicate()[0].splitlines()
     assert lines[0].startswith("RepositoryNotFoundError")

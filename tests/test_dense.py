@@ -17,11 +17,11 @@ needs_hub = pytest.mark.skipif(
     not TRAINS or importlib.util.find_spec("keras_hub") is None, reason="KerasHub trains here"
 )
 pytestmark = [
-    # KerasHub hands its batches to `fit` as a grain dataset and leaves the argument as it was.
+    # KerasHub passes a grain dataset to `fit` and keeps `shuffle=True`.
     pytest.mark.filterwarnings("ignore:`shuffle=True` was passed, but will be ignored"),
-    # A task's preset has the head's optimizer state beside the backbone's weights.
+    # The preset of a task has an optimizer state of the head too.
     pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer"),
-    # KerasCV names the input of its RetinaNet and then passes it without its name.
+    # KerasCV names the input of its RetinaNet and passes it without the name.
     pytest.mark.filterwarnings("ignore:(?s).*structure of `inputs` doesn't match the expected"),
 ]
 needs_cv = pytest.mark.skipif(
@@ -36,7 +36,7 @@ def hub():
 
 @pytest.fixture
 def model():
-    """A tiny MS-MLP with the strides of the published ones and no head."""
+    """A tiny MS-MLP without a head, with the strides of the published sizes."""
     return keras_shiftmlp.MSMLP(
         dims=(5, 6, 7, 8), depths=(1, 1, 1, 1), kernel_sizes=((1, 3),) * 4, shifts=(-1, 1),
         include_top=False, input_shape=(None, None, 3), name="tiny",
@@ -103,7 +103,7 @@ def test_backbone_preset(hub, model, tmp_path):
 
 @needs_hub
 def test_checkpoints_own_network_is_in_the_preset(hub, tmp_path):
-    """What a checkpoint changes, such as the normalisation, comes back without its name."""
+    """A preset restores the settings of a checkpoint, such as its normalisation."""
     model = keras_shiftmlp.MSMLPNano(include_top=False)
     backbone = hub.Backbone(model)
     backbone.save_to_preset(str(tmp_path))
@@ -138,7 +138,7 @@ def test_low_rank_updates(hub, model, tmp_path):
     again = hub.Backbone.from_config(backbone.get_config())
     again.set_weights(backbone.get_weights())
     backbone.enable_lora(2)
-    backbone.compile()  # forgets the compiled function
+    backbone.compile()  # discards the compiled function
     # Two dense layers in each of four blocks: two factors and a bias each.
     assert len(backbone.trainable_variables) == 24
     np.testing.assert_allclose(backbone.predict(x, verbose=0), before, rtol=1e-4, atol=1e-4)
@@ -235,7 +235,7 @@ def test_cv_detector(model):
     detector.compile(optimizer="adam", box_loss="smoothl1", classification_loss="focal")
     truth = boxes_and_labels(2, "classes")
     assert detector.fit(pixels(2, 64, 96), truth, verbose=0).history["loss"][0] > 0
-    if BACKEND == "torch":  # what removes double boxes there needs torchvision
+    if BACKEND == "torch":  # non-maximum suppression needs torchvision
         return
     found = detector.predict(pixels(2, 64, 96), verbose=0)
     assert found["boxes"].shape == (2, 100, 4)

@@ -1,4 +1,4 @@
-"""Several devices, or several processes one of which is killed, give what one device gives."""
+"""Several devices, and several processes with a kill and a resume, equal one device."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from keras_shiftmlp import training
 
 pytest.importorskip("grain")
 pytestmark = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
-# Seen on all backends: at most 3e-7, after 8 steps.
+# Measured on all backends: at most 3e-7 after 8 steps.
 TOLERANCE = 1e-5
 DEVICES_KINDS = {"jax": ["data", "model"], "tensorflow": ["data"]}.get(BACKEND, [])
 
@@ -35,7 +35,7 @@ def build():
 
 
 class Die(keras.callbacks.Callback):
-    """The machine goes away in the second epoch, which has batches 4 to 7."""
+    """Kills the process in the second epoch, which has batches 4 to 7."""
 
     seen = 0
 
@@ -46,7 +46,7 @@ class Die(keras.callbacks.Callback):
 
 
 def work(out, kind="none", dies=False, devices=1, **start):
-    """One run, or one process of it."""
+    """Trains once, or one process of a run."""
     sys.path.insert(0, str(HERE.parent / "examples"))
     import distribution
 
@@ -57,7 +57,6 @@ def work(out, kind="none", dies=False, devices=1, **start):
         parts = [tf.config.LogicalDeviceConfiguration()] * devices
         tf.config.set_logical_device_configuration(cpu, parts)
     keras.utils.set_random_seed(0)
-    # Four batches of 16 and some left over; the last batch of the evaluation is not full.
     # Four batches of 16 and 8 images left over; the last batch of the evaluation is not full.
     labels = np.arange(100) % 4
     noise = np.random.default_rng(0).integers(0, 128, (100, 16, 16, 3))
@@ -76,7 +75,7 @@ def work(out, kind="none", dies=False, devices=1, **start):
             images,
             validation,
             out=out,
-            epochs=2,
+            epochs=3,  # more than ten updates, so that the average is one
             batch_size=16,
             learning_rate=1e-2,
             clip_norm=0.05,
@@ -88,7 +87,7 @@ def work(out, kind="none", dies=False, devices=1, **start):
 
 
 def start(runs, **environment):
-    """A process that works on each of `runs` in turn."""
+    """Starts a process that executes `runs` one after another."""
     code = "import json, sys; sys.path.insert(0, sys.argv[1]); import test_distribution as t; "
     code += "[t.work(**run) for run in json.loads(sys.argv[2])]"
     command = [sys.executable, "-c", code, str(HERE), json.dumps(runs, default=str)]
@@ -96,7 +95,7 @@ def start(runs, **environment):
 
 
 def start_two(out, dies):
-    """Two processes over loopback; the second one dies in the second epoch if it `dies`."""
+    """Two processes over loopback. With `dies`, the second is killed in the second epoch."""
     with socket.socket() as one, socket.socket() as two:
         one.bind(("127.0.0.1", 0)), two.bind(("127.0.0.1", 0))
         ports = [one.getsockname()[1], two.getsockname()[1]]
@@ -114,7 +113,7 @@ def start_two(out, dies):
             "WORLD_SIZE": "2",
             "RANK": str(rank),
             "OMP_NUM_THREADS": "1",
-            # The second start compiles nothing anew.
+            # The second start reuses the compiled programs.
             "JAX_COMPILATION_CACHE_DIR": str(out / "jax"),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
@@ -156,7 +155,7 @@ def test_two_processes_of_which_one_is_killed(tmp_path, single):
     try:
         assert second.wait(300) == -signal.SIGKILL
     finally:
-        first.kill()  # as whatever started the two would do
+        first.kill()  # as a launcher would do
         first.wait()
     assert [path.name for path in (tmp_path / "state").glob("epoch*")] == ["epoch_00001.weights.h5"]
     assert not (tmp_path / "card.json").exists()

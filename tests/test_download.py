@@ -16,13 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import BACKEND
 
+from keras_shiftmlp.checkpoints import cache, containers, web
 from keras_shiftmlp.checkpoints import fetch as download
 from keras_shiftmlp.checkpoints.fetch import DownloadError, fetch
 
@@ -33,14 +33,12 @@ OTHER = np.random.default_rng(2).bytes(700_001)
 SHA256 = hashlib.sha256(DATA).hexdigest()
 PAGE = b"<!DOCTYPE html><html><head><title>Please sign in</title></head></html>"
 
-# Imports the module alone, without Keras, so that many processes can start at once.
-CHILD = f"""
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("download", {download.__file__!r})
-download = sys.modules["download"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(download)
+CHILD = """
+import sys
 from pathlib import Path
-download.BACKOFF = 0
+from keras_shiftmlp.checkpoints import cache, web
+from keras_shiftmlp.checkpoints import fetch as download
+web.BACKOFF = 0
 """
 
 
@@ -148,7 +146,8 @@ def base64_of(algorithm, data=DATA):
 
 
 def names(folder):
-    return sorted(path.name for path in folder.iterdir())
+    """What is kept; the empty lock files stay for those who wait for them."""
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
 @pytest.fixture
@@ -164,8 +163,8 @@ def server():
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
-    monkeypatch.setattr(download, "TIMEOUT", 10)
+    monkeypatch.setattr(web, "BACKOFF", 0.001)
+    monkeypatch.setattr(web, "TIMEOUT", 10)
     monkeypatch.setenv("no_proxy", "*")
 
 
@@ -178,7 +177,9 @@ def write_part(folder, url, part, **notes):
     """What a process that died leaves behind."""
     known = dict(etag='"v1"', modified=None, total=len(DATA), digests={})
     (folder / "f.bin.part").write_bytes(part)
-    (folder / "f.bin.part.json").write_text(json.dumps({"url": url, **known, **notes}))
+    (folder / "f.bin.part.json").write_text(
+        json.dumps({"url": cache.digest_of(url), **known, **notes})
+    )
 
 
 # The plain course of things
@@ -187,7 +188,7 @@ def write_part(folder, url, part, **notes):
 def test_fresh_download_is_logged_and_then_kept(server, tmp_path, caplog):
     url = server.add("/f", serve())
     caplog.set_level("INFO", logger="keras_shiftmlp")
-    path = fetch([url], "f.bin", sha256=SHA256.upper(), size=len(DATA), folder=tmp_path)
+    path = fetch([url], "f.bin", sha256=SHA256.upper(), max_bytes=len(DATA), folder=tmp_path)
     assert path == tmp_path / "f.bin"
     assert path.read_bytes() == DATA
     assert names(tmp_path) == ["f.bin", "f.bin.sha256"]
@@ -211,17 +212,17 @@ def test_cache_folder_follows_keras_home(server, tmp_path, monkeypatch):
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert download.cache_folder() == tmp_path / ".keras" / "models" / "keras_shiftmlp"
+    assert cache.cache_folder() == tmp_path / ".keras" / "models" / "keras_shiftmlp"
 
 
 def test_empty_file(server, tmp_path):
     url = server.add("/f", serve(b""))
-    assert fetch([url], "f.bin", size=0, folder=tmp_path).read_bytes() == b""
+    assert fetch([url], "f.bin", max_bytes=0, folder=tmp_path).read_bytes() == b""
 
 
 def test_chunked(server, tmp_path):
     url = server.add("/f", chunked(DATA))
-    assert fetch([url], "f.bin", size=len(DATA), folder=tmp_path).read_bytes() == DATA
+    assert fetch([url], "f.bin", max_bytes=len(DATA), folder=tmp_path).read_bytes() == DATA
 
 
 def test_chunked_and_cut(server, tmp_path):
@@ -242,11 +243,10 @@ def test_progress_bar_on_a_terminal_only(server, tmp_path, monkeypatch, capsys):
     fetch([url], "quiet.bin", folder=tmp_path)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    fetch([url], "in_a_file.bin", folder=tmp_path)
-    assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     fetch([url], "bar.bin", folder=tmp_path)
-    assert f"{len(DATA)}/{len(DATA)}" in capsys.readouterr().out
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "bar.bin" in errors and "700.0/700.0 kB" in errors
 
 
 # What isn't the expected file
@@ -257,7 +257,7 @@ def test_progress_bar_on_a_terminal_only(server, tmp_path, monkeypatch, capsys):
     [
         (dict(sha256="0" * 64), f"sha256 {'0' * 64}, received {SHA256}"),
         (dict(sha256_prefix="00000000"), f"begins 00000000, received {SHA256}"),
-        (dict(size=700_000), "expected 700000 bytes, the server has 700001"),
+        (dict(max_bytes=700_000), "expected at most 700000 bytes, the server has 700001"),
     ],
     ids=["sha256", "prefix", "size"],
 )
@@ -271,12 +271,22 @@ def test_wrong_content_leaves_nothing(server, tmp_path, wanted, message):
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("size", [5000, 700_002])
-def test_wrong_size_of_undeclared_length(server, tmp_path, size):
+@pytest.mark.parametrize("most", [0, 5000, 700_000])
+def test_too_much_of_undeclared_length(server, tmp_path, most):
     url = server.add("/f", chunked(DATA))
-    with pytest.raises((ValueError, DownloadError), match=f"{size} bytes"):
-        fetch([url], "f.bin", size=size, folder=tmp_path)
-    assert "f.bin" not in names(tmp_path)
+    with pytest.raises(ValueError, match=f"at most {most} bytes, more came"):
+        fetch([url], "f.bin", max_bytes=most, folder=tmp_path)
+    assert names(tmp_path) == []
+    assert len(server.requests) == 1
+
+
+def test_file_of_unknown_size_is_bounded(server, tmp_path, monkeypatch):
+    assert download.MAX_BYTES == containers.MAX_BYTES
+    monkeypatch.setattr(download, "MAX_BYTES", 100_000)
+    url = server.add("/f", chunked(DATA))
+    with pytest.raises(ValueError, match="at most 100000 bytes, more came"):
+        fetch([url], "f.bin", folder=tmp_path)
+    assert names(tmp_path) == []
 
 
 def test_wrong_content_then_a_right_mirror(server, tmp_path):
@@ -298,30 +308,18 @@ def test_wrong_format(server, tmp_path):
 DIGESTS = {
     "x-goog-hash": lambda x: {"x_goog_hash": f"crc32c=AAAAAA==,md5={base64_of('md5', x)}"},
     "Content-MD5": lambda x: {"Content_MD5": base64_of("md5", x)},
-    "Digest": lambda x: {"Digest": f"unixsum=1, SHA-256={base64_of('sha256', x)}"},
-    "Repr-Digest": lambda x: {"Repr_Digest": f"sha-512=:{base64_of('sha512', x)}:"},
-    "X-Linked-Etag": lambda x: {"X_Linked_Etag": f'"{hashlib.sha256(x).hexdigest()}"'},
-    "ETag": lambda x: {"etag": f'"{hashlib.sha256(x).hexdigest()}"'},
 }
-
-
-def serve_or_redirect(server, header, headers):
-    """Hugging Face sends its header with the redirect only, and the CDN an ETag of its own."""
-    if header != "X-Linked-Etag":
-        return server.add("/f", serve(**headers))
-    there = server.add("/there", serve(etag=f'"{"5" * 64}"'))
-    return server.add("/f", redirect(there, **headers))
 
 
 @pytest.mark.parametrize("header", DIGESTS)
 def test_right_server_digest(server, tmp_path, header):
-    url = serve_or_redirect(server, header, DIGESTS[header](DATA))
+    url = server.add("/f", serve(**DIGESTS[header](DATA)))
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("header", DIGESTS)
 def test_wrong_server_digest(server, tmp_path, header):
-    url = serve_or_redirect(server, header, DIGESTS[header](OTHER))
+    url = server.add("/f", serve(**DIGESTS[header](OTHER)))
     with pytest.raises(ValueError, match=f"the server's {header}.* promised .*, received"):
         fetch([url], "f.bin", folder=tmp_path)
     assert names(tmp_path) == []
@@ -333,8 +331,8 @@ def test_wrong_server_digest(server, tmp_path, header):
         dict(x_goog_hash="md5=!!!"),
         dict(x_goog_hash="md5"),
         dict(Content_MD5="AAAA"),
-        dict(Digest=",,=,"),
-        dict(etag='W/"' + "0" * 64 + '"'),
+        dict(x_goog_hash=",,=,"),
+        dict(Content_MD5="AAAA====", x_goog_hash="sha1=AAAA,md5="),
     ],
     ids=str,
 )
@@ -344,7 +342,7 @@ def test_what_is_no_digest_is_ignored(server, tmp_path, headers):
 
 
 def test_published_hash_outranks_the_server(server, tmp_path):
-    url = server.add("/f", serve(etag=f'"{"5" * 64}"'))
+    url = server.add("/f", serve(Content_MD5=base64_of("md5", OTHER)))
     assert fetch([url], "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
 
 
@@ -497,7 +495,7 @@ def test_part_of_a_longer_file(server, tmp_path):
 
 def test_complete_part_needs_no_request(server, tmp_path):
     url = server.add("/f", serve())
-    digests = {"Digest (md5)": ("md5", hashlib.md5(DATA).hexdigest())}
+    digests = {"Content-MD5": ("md5", hashlib.md5(DATA).hexdigest())}
     write_part(tmp_path, url, DATA, digests=digests)
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.requests == []
@@ -565,7 +563,7 @@ def test_many_processes_download_once(server, tmp_path):
     url = server.add("/f", slowly)
     code = """
 path = download.fetch([sys.argv[1]], 'f.bin', folder=Path(sys.argv[2]))
-print(download._hashes(path, {'sha256'})['sha256'], end='')
+print(cache.sha256_of(path), end='')
 """
     with contextlib.ExitStack() as stack:
         children = [stack.enter_context(start_child(code, url, tmp_path)) for _ in range(8)]
@@ -609,21 +607,11 @@ def test_declares_too_much(server, tmp_path):
     url = server.add("/f", serve(Content_Length=str(len(DATA) + 5)), serve(ranges=False))
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
     url = server.add("/g", serve(etag=None, Content_Length=str(len(DATA) + 5)))
-    with pytest.raises(DownloadError, match="ended after 700001 of 700006 bytes"):
+    with pytest.raises(DownloadError, match="700001 bytes read, 5 more expected"):
         fetch([url], "g.bin", folder=tmp_path)
 
 
-@pytest.mark.parametrize("data", [DATA, DATA[:100], b"12345"], ids=len)
-def test_declares_too_little(server, tmp_path, data):
-    url = server.add("/f", serve(data, Content_Length=str(len(data) - 5)))
-    with pytest.raises(DownloadError, match=f"declared {len(data) - 5} bytes and sent more"):
-        fetch([url], "f.bin", folder=tmp_path)
-    assert names(tmp_path) == []
-    assert len(server.requests) == 3
-
-
-def test_connection_that_stays_open(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "_SURPLUS_WAIT", 0.1)
+def test_connection_that_stays_open(server, tmp_path):
     url = server.add("/f", serve(stall=True))
     begin = time.monotonic()
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
@@ -644,7 +632,7 @@ def test_retry_after(server, tmp_path, monkeypatch, code):
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
     assert time.monotonic() - begin >= 1
 
-    monkeypatch.setattr(download, "RETRY_AFTER_CAP", 0.1)
+    monkeypatch.setattr(web, "RETRY_AFTER_CAP", 0.1)
     dates = ("9" * 999, email.utils.formatdate(time.time() + 9999, usegmt=True))
     for i, value in enumerate((*dates, "soon", "Mon, 99 Foo", "-1", "0")):
         url = server.add(f"/{i}", status(code, Retry_After=value), serve())
@@ -654,8 +642,8 @@ def test_retry_after(server, tmp_path, monkeypatch, code):
 
 def test_error_names_all_that_was_tried(server, tmp_path, monkeypatch):
     pauses = []
-    monkeypatch.setattr(download, "BACKOFF", 1)
-    monkeypatch.setattr(download.time, "sleep", pauses.append)
+    monkeypatch.setattr(web, "BACKOFF", 1)
+    monkeypatch.setattr(web.time, "sleep", pauses.append)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{unused.getsockname()[1]}/f"
@@ -674,7 +662,7 @@ def test_error_names_all_that_was_tried(server, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("behaviour", [silent, serve(cut=0, stall=True), serve(cut=9, stall=True)])
 def test_silent_server_is_given_up_on(server, tmp_path, monkeypatch, behaviour):
-    monkeypatch.setattr(download, "TIMEOUT", 0.2)
+    monkeypatch.setattr(web, "TIMEOUT", 0.2)
     begin = time.monotonic()
     with pytest.raises(DownloadError, match=r"[Tt]ime"):
         fetch([server.add("/f", behaviour)], "f.bin", folder=tmp_path)
@@ -714,19 +702,16 @@ def test_https(server, tmp_path, monkeypatch):
 
     url = server.add("/f", serve(cut=300_000), serve()).replace("http:", "https:")
     with monkeypatch.context() as patch:
-        patch.setattr(download.time, "sleep", None)  # no second try
+        patch.setattr(web.time, "sleep", None)  # no second try
         with pytest.raises(DownloadError, match="CERTIFICATE_VERIFY_FAILED"):
             fetch([url], "f.bin", folder=tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "x.pem"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "x.pem"))
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] == "bytes=300000-"
 
     url = server.add("/g", redirect(server.url("/f"))).replace("http:", "https:")
-    with pytest.raises(DownloadError, match=r"redirect to 'http://127.* isn't followed"):
+    with pytest.raises(DownloadError, match=r"redirect to 'http://127.* is not followed"):
         fetch([url], "g.bin", folder=tmp_path)
-    url = server.add("/h", serve(Content_Length="9")).replace("http:", "https:")
-    with pytest.raises(DownloadError, match="declared 9 bytes and sent more"):
-        fetch([url], "h.bin", folder=tmp_path)
 
 
 # Web pages
@@ -765,94 +750,6 @@ def test_header_length_that_looks_like_markup(server, tmp_path):
     assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == data
 
 
-FORM = """<html><head><title>Google Drive - Virus scan warning</title></head><body>
-<form action="/search"><input name="q" value="x"></form>
-<form id="download-form" action="{action}" method="get">
-<input type="submit" value="Download anyway">
-<input type="hidden" name="id" value="AbC-1_2"><input type="hidden" name="export" value="download">
-<input type="hidden" name="confirm" value="t"><input type="hidden" name="uuid" value="a&amp;b">
-</form></body></html>"""
-LINK = '<a href="/help">?</a><a href="/download?x=1&amp;confirm=t&amp;id=AbC-1_2">download</a>'
-POST = '<form action="/download?confirm=t&amp;id=AbC-1_2" method="post"><input type="submit">'
-SPLIT = '<form action="/download?id=AbC-1_2"><input name="confirm" value="t">'
-
-
-@pytest.mark.parametrize("text", [FORM.format(action="/download"), LINK, POST, SPLIT])
-def test_drive_confirm_page(server, tmp_path, text):
-    def file(handler):
-        assert handler.headers["Cookie"] == "seen=1"
-        serve()(handler)
-
-    server.add("/uc", page(text.encode(), cookie="seen=1"))
-    server.add("/download", file)
-    url = server.url("/file/d/AbC-1_2/view?usp=sharing&resourcekey=k")
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
-    (first, _), (second, _) = server.requests
-    assert first == "/uc?export=download&id=AbC-1_2&resourcekey=k"
-    query = dict(urllib.parse.parse_qsl(second.partition("?")[2]))
-    assert query["confirm"] == "t"
-    assert query["id"] == "AbC-1_2"
-    assert query.get("uuid", "a&b") == "a&b"
-
-
-def test_drive_resumes_behind_the_page(server, tmp_path):
-    server.add("/uc", page(FORM.format(action="/download").encode()))
-    server.add("/download", serve(cut=300_000), serve())
-    url = server.url("/file/d/AbC-1_2/view")
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
-    assert server.headers_of(3)["Range"] == "bytes=300000-"
-
-
-def test_drive_small_file_comes_at_once(server, tmp_path):
-    server.add("/uc", serve())
-    url = server.url("/file/d/AbC-1_2/view")
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("<title>Google Drive - Quota exceeded</title>", "quota is used up"),
-        ("<p>Too many users have viewed or downloaded this file</p>", "quota is used up"),
-        ("<title>Google Drive:\n Sign-in</title>", "instead of the file .'Google Drive: Sign-in'"),
-        (FORM.format(action="http://localhost:1/download"), "leads to another server"),
-        (FORM.format(action="https://google.com.example.org/"), "leads to another server"),
-        (FORM.format(action="file:///etc/passwd"), "leads to another server"),
-        (FORM.format(action="http://[/"), "web page came instead"),
-        (FORM.format(action="/uc"), "web page came instead"),
-        (FORM.format(action="/away"), "redirect to 'http://localhost:1/' came"),
-    ],
-)
-def test_drive_pages_that_lead_nowhere(server, tmp_path, text, message):
-    server.add("/uc", page(text.encode()))
-    server.add("/away", redirect("http://localhost:1/"))
-    with pytest.raises(DownloadError, match=message):
-        fetch([server.url("/file/d/AbC-1_2/view")], "f.bin", folder=tmp_path)
-    assert names(tmp_path) == []
-    assert len(server.requests) <= 2
-
-
-def test_drive_redirect_to_another_server_is_refused(server, tmp_path):
-    server.add("/uc", redirect("http://localhost:1/"))
-    with pytest.raises(DownloadError, match="isn't followed"):
-        fetch([server.url("/file/d/AbC-1_2/view")], "f.bin", folder=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("url", "near"),
-    [
-        ("https://drive.usercontent.google.com/download", True),
-        ("https://doc-0.googleusercontent.com/x", True),
-        ("https://drive.google.com/", True),
-        ("https://evilgoogle.com/", False),
-        ("https://drive.google.com.example.org/", False),
-        ("ftp://drive.google.com/", False),
-    ],
-)
-def test_what_a_drive_page_may_lead_to(url, near):
-    assert download._is_near(url, "drive.google.com") == near
-
-
 # Disks, arguments
 
 
@@ -882,8 +779,8 @@ def test_other_ways_of_a_disk_to_be_full(server, tmp_path, code):
         raise OSError(code, "full")
 
     url = server.add("/f", serve())
-    with pytest.raises(OSError, match=r"no room for the download of `f.bin` \(700,001") as error:
-        fetch([url], "f.bin", size=len(DATA), looks_right=looks_right, folder=tmp_path)
+    with pytest.raises(OSError, match=r"no room for the download of `f\.bin`") as error:
+        fetch([url], "f.bin", looks_right=looks_right, folder=tmp_path)
     assert error.value.errno == code
     assert names(tmp_path) == []
 
@@ -920,9 +817,9 @@ def test_bad_urls(tmp_path, urls):
         dict(sha256=""),
         dict(sha256_prefix="abcdef0"),
         dict(sha256_prefix="0" * 65),
-        dict(size=-1),
-        dict(size=1.0),
-        dict(size=True),
+        dict(max_bytes=-1),
+        dict(max_bytes=1.0),
+        dict(max_bytes=True),
     ],
     ids=str,
 )
@@ -930,3 +827,146 @@ def test_bad_expectations(tmp_path, wanted):
     (name,) = wanted
     with pytest.raises(ValueError, match=f"`{name}` must be .*Received: `{name}="):
         fetch(["http://127.0.0.1:1/f"], "f.bin", folder=tmp_path, **wanted)
+
+
+# Servers and neighbours that mean harm
+
+
+def test_dripping_server_is_given_up_on(server, tmp_path, monkeypatch):
+    """Each byte comes in time, so no time-out ends it."""
+
+    def drip(handler):
+        handler.start(200, {"Content-Length": "700001", "ETag": '"v1"'})
+        with contextlib.suppress(OSError):
+            while not handler.server.go_on.wait(0.02):
+                handler.wfile.write(b"x")
+
+    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    begin = time.monotonic()
+    with pytest.raises(DownloadError, match="fewer than 1024 bytes a second"):
+        fetch([server.add("/f", drip)], "f.bin", folder=tmp_path)
+    assert time.monotonic() - begin < 5
+
+
+def test_redirect_of_endless_body(server, tmp_path):
+    there = server.add("/there", serve())
+
+    def endless(handler):
+        handler.start(302, {"Location": there, "Content-Length": str(10**9)})
+        handler.server.go_on.wait(5)
+
+    begin = time.monotonic()
+    path = fetch([server.add("/f", endless)], "f.bin", folder=tmp_path)
+    assert path.read_bytes() == DATA and time.monotonic() - begin < 4
+
+
+def test_redirects_in_a_circle(server, tmp_path):
+    with pytest.raises(DownloadError, match="more than 10 redirects"):
+        fetch([server.add("/f", redirect("/f"))], "f.bin", folder=tmp_path)
+    assert len(server.requests) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+@pytest.mark.parametrize("link", [os.symlink, os.link], ids=["symbolic", "hard"])
+def test_planted_links_lead_nowhere(server, tmp_path, link):
+    victim, folder = tmp_path / "victim", tmp_path / "cache"
+    victim.write_bytes(DATA[:1000])
+    folder.mkdir()
+    url = server.add("/f", serve())
+    write_part(folder, url, b"")
+    (folder / "f.bin.part").unlink()
+    for suffix in (".part", ".sha256.tmp", ".sha256"):
+        link(victim, folder / f"f.bin{suffix}")
+    assert fetch([url], "f.bin", folder=folder).read_bytes() == DATA
+    assert (folder / "f.bin.sha256").read_text() == f"{SHA256}  f.bin\n"
+    (folder / "f.bin").unlink()
+    link(victim, folder / "f.bin.part.json")
+    assert fetch([url], "f.bin", folder=folder).read_bytes() == DATA
+    assert victim.read_bytes() == DATA[:1000]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
+def test_planted_lock_makes_no_file(server, tmp_path):
+    (tmp_path / "f.bin.lock").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError) as error:
+        fetch([server.add("/f", serve())], "f.bin", folder=tmp_path)
+    assert error.value.errno == errno.ELOOP
+    assert not (tmp_path / "victim").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such rights")
+def test_shared_folder_is_named_once(server, tmp_path, caplog):
+    tmp_path.chmod(0o777)
+    url = server.add("/f", serve())
+    fetch([url], "certain.bin", sha256=SHA256, folder=tmp_path)
+    assert "other users" not in caplog.text
+    for name in ("a.bin", "b.bin"):
+        fetch([url], name, folder=tmp_path)
+    assert caplog.text.count(f"{tmp_path} can be written by other users") == 1
+    umask = os.umask(0o002)
+    try:
+        fetch([url], "c.bin", folder=tmp_path / "made")
+    finally:
+        os.umask(umask)
+    assert caplog.text.count("other users") == 1
+
+
+def test_token_is_kept_secret(server, tmp_path, caplog):
+    caplog.set_level("DEBUG", logger="keras_shiftmlp")
+    url = server.add("/f", serve(cut=300_000), status(404)) + "?token=SECRET"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        closed = f"http://user:SECRET@127.0.0.1:{unused.getsockname()[1]}/f?token=SECRET"
+        away = server.add("/away", redirect("ftp://a/f?token=SECRET"))
+        with pytest.raises(DownloadError) as error:
+            fetch([away, closed, url], "f.bin", folder=tmp_path)
+    assert "/f?..." in str(error.value)
+    fetch([server.add("/g", serve()) + "?token=SECRET"], "g.bin", folder=tmp_path)
+    assert "/g?..." in caplog.text
+    with pytest.raises(ValueError, match="in ASCII") as other:
+        fetch(["http:///f?token=SECRET"], "f.bin", folder=tmp_path)
+    texts = [caplog.text, str(error.value), str(other.value)]
+    texts += [path.read_text("latin-1") for path in tmp_path.glob("*.json")]
+    assert len(texts) == 4 and not any("SECRET" in text for text in texts)
+
+
+def test_plain_http_is_named_once(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", server.url(""))
+    for name in ("a", "b"):
+        server.add(f"http://lab.example/{name}", serve())
+        fetch([f"http://lab.example/{name}"], f"{name}.bin", folder=tmp_path)
+    assert caplog.text.count("lab.example is asked over http") == 1
+    monkeypatch.setenv("no_proxy", "*")
+    fetch([server.add("/f", serve())], "f.bin", folder=tmp_path)
+    assert caplog.text.count("over http") == 1
+
+
+def test_who_waits_is_told_for_what(server, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(cache, "WAIT", 0.05)
+    url = server.add("/f", slowly)
+    threads = [
+        threading.Thread(target=fetch, args=([url], "f.bin"), kwargs={"folder": tmp_path})
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert caplog.text.count("waiting for another process") == 1
+    assert len(server.requests) == 1
+
+
+def test_text(server):
+    url = server.add("/t", status(503), status(200, "ä".encode()))
+    assert web.text_at(url, 2) == "ä"
+    with pytest.raises(ValueError, match="longer than 1 bytes"):
+        web.text_at(url, 1)
+    with pytest.raises(FileNotFoundError):
+        web.text_at(server.url("/none"), 9)
+    for code in (401, 403, 410, 500):
+        with pytest.raises(DownloadError, match=f"HTTP {code}") as error:
+            web.text_at(server.add("/t", status(code)), 9)
+        assert not isinstance(error.value, FileNotFoundError)
+    with pytest.raises(DownloadError, match="is not followed"):
+        web.text_at(server.add("/t", redirect("file:///etc/passwd")), 9)

@@ -1,4 +1,4 @@
-"""The training examples, as their users start them."""
+"""The training examples, run as programs."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Exports: what their own runtimes compute, what is refused, and that nothing is left behind."""
+"""Exports: outputs in their runtimes, refused calls, and no leftovers after an error."""
 
 import hashlib
 import importlib.util
@@ -29,7 +29,7 @@ def needs(*formats):
 
 
 def away_from_start(model):
-    """Weights as after training: no zeros, no ones, and a head that tells pictures apart."""
+    """Gives all weights values unlike 0 and 1, so that the head distinguishes pictures."""
     rng = np.random.default_rng(1)
     draw = [w + 0.1 * rng.normal(size=w.shape).astype(w.dtype) for w in model.get_weights()]
     model.set_weights(draw)
@@ -46,7 +46,7 @@ def pictures():
 
 @pytest.fixture
 def shortcut(monkeypatch):
-    """Replaces ONNX by a format whose file is the network itself: all but the exporter."""
+    """Replaces ONNX by a format that saves the network with Keras, to test all other steps."""
 
     def write(network, path, class_names):
         path.write_bytes(b"network")
@@ -70,7 +70,7 @@ def left_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends hand their weights to it")
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends export through it")
 @pytest.mark.parametrize("format", ["onnx", "litert"])
 def test_every_family(case, format, tmp_path, pictures):
     needs(format)
@@ -168,7 +168,7 @@ def in_tensorflow(code, *arguments):
     assert not done.returncode, done.stderr[-3000:]
 
 
-@pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="JAX has the next but one")
+@pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="JAX has its own test below")
 def test_saved_model_is_used_as_hub_models_are(tmp_path, pictures):
     needs("saved_model")
     pytest.importorskip("tensorflow_hub")
@@ -193,7 +193,7 @@ def test_saved_model_is_used_as_hub_models_are(tmp_path, pictures):
     assert seen["variables"] >= seen["trainable"]
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="TFSMLayer is of TensorFlow alone")
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TFSMLayer needs TensorFlow")
 def test_saved_model_as_a_keras_layer(tmp_path, pictures):
     needs("saved_model")
     model = away_from_start(MODEL_CASES["s2_mlp"].build(dropout_rate=0.3))
@@ -244,14 +244,14 @@ def test_hub_fine_tunes_what_jax_has_trained(tmp_path):
     np.savez(tmp_path / "digits.npz", x=x.astype("float32"), y=y)
     in_tensorflow(FINE_TUNE, tmp_path / "model", tmp_path / "digits.npz", tmp_path / "seen.json")
     seen = json.loads((tmp_path / "seen.json").read_text())
-    assert abs(seen["first"] - here) < 5e-3 and here > 0.15  # what JAX has learned arrived
+    assert abs(seen["first"] - here) < 5e-3 and here > 0.15  # JAX's weights were exported
     assert seen["last"] > seen["first"] + 0.1
     assert seen["still"] == []
 
 
 @pytest.mark.skipif(BACKEND in ("jax", "openvino"), reason="the same on the others")
 def test_other_models(shortcut, tmp_path, pictures):
-    """Without a head, with logits, in half precision, and one that is only made of ours."""
+    """Models without a head, with logits, in half precision, and wrapped in another model."""
     case, x = MODEL_CASES["s2_mlp"], pictures.astype("float32")
     ours = case.build(include_top=False, pooling="avg")
     around = keras.Sequential([keras.Input((32, 48, 3)), ours, keras.layers.Dense(3, "sigmoid")])
@@ -327,7 +327,7 @@ def test_a_failing_process_leaves_nothing(shortcut, tmp_path):
     assert left_in(tmp_path) == []
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="written on TensorFlow, whatever runs here")
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow writes it for every backend")
 def test_saved_model_trains_what_is_trained_here(tmp_path):
     import tensorflow as tf
 
@@ -423,8 +423,8 @@ def test_export_command(shortcut, tmp_path, capsys):
     assert path.read_bytes() == b"network"
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="it reads a file, whatever wrote it")
-@pytest.mark.filterwarnings("ignore")  # NNCF's own
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the file is the same for every backend")
+@pytest.mark.filterwarnings("ignore")  # NNCF warns
 @pytest.mark.parametrize(
     ("format", "family", "share"), [("openvino", "s2_mlp", 0.5), ("litert", "mixer", 0.7)]
 )
@@ -458,7 +458,7 @@ def test_quantize(format, family, share, tmp_path, pictures):
     assert card["float32"]["accuracy"] == 1.0
     weights = "bin" if format == "openvino" else "tflite"
     sizes = [path.with_suffix(f".{weights}").stat().st_size for path in (rounded, exact)]
-    assert sizes[0] < share * sizes[1]  # of LiteRT's, graph included
+    assert sizes[0] < share * sizes[1]  # LiteRT's file includes the graph
     few = pictures[:2].astype("float32")
     approximate, same = (keras_shiftmlp.export.load(path)(few) for path in (rounded, exact))
     assert 1e-6 < np.abs(approximate["logits"] - same["logits"]).max() < 1

@@ -1,6 +1,6 @@
-"""Files written by the first release open in every later one: the saved format is frozen.
+"""Every later version opens the files of the first release: the saved format is frozen.
 
-`python tests/test_frozen_files.py` wrote them, once; it refuses to write them again.
+`python tests/test_frozen_files.py` wrote them once and refuses to overwrite them.
 """
 
 import sys
@@ -38,7 +38,7 @@ def write():
     rng = np.random.default_rng(0)
     for name in NAMES:
         model = MODEL_CASES[name].build(classifier_activation=None)
-        # Weights that matter: no zeros, no ones.
+        # Values unlike 0 and 1, so that every weight affects the output.
         model.set_weights([w + 0.1 * rng.normal(size=w.shape) for w in model.get_weights()])
         model.class_names = "abcde"
         pixels = rng.uniform(0, 255, (2, 32, 48, 3)).round().astype("float32")

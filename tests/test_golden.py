@@ -11,7 +11,7 @@ from families import GOLDEN
 import keras_shiftmlp
 from keras_shiftmlp.checkpoints.port import port
 
-# Two of the larger files stay outside the repository.
+# Two of the larger files are not in the repository.
 FOLDERS = [HERE / "golden_data", Path(HERE, "..", "..", "shared", "golden")]
 
 

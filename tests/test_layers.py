@@ -38,11 +38,11 @@ def normal(*shape):
     ],
 )
 def test_weights_start_as_keras_draws_them(name, config, shape):
-    """All draws come from one distribution: their quantiles are equal, but for chance."""
+    """The quantiles of our initial values and of Keras's agree within sampling error."""
     initializer = getattr(keras.initializers, name)(**config, seed=1)
     ours, again = (to_numpy(initial(initializer)(shape, dtype="float32")) for _ in range(2))
     np.testing.assert_array_equal(ours, again)
-    assert len(np.unique(ours)) > ours.size / 2  # no part is drawn from the seed of another
+    assert len(np.unique(ours)) > ours.size / 2  # no block repeats the seed of another
     expected = to_numpy(initializer(shape, dtype="float32"))
     at = np.linspace(0, 1, 101)[1:-1]
     a, b = np.quantile(ours, at), np.quantile(expected, at)
@@ -186,7 +186,7 @@ def test_layer_with_unknown_sizes(make):
 @pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_gradient_is_that_of_finite_differences(make):
-    """One step of plain SGD moves the weights by the gradient."""
+    """One step of SGD changes the weights by the gradient."""
     x, target = normal(2, 3, 4, 7), normal(2, 3, 4, 8)
     inputs = keras.Input((3, 4, 7))
     model = keras.Model(inputs, make()(keras.layers.Dense(8)(inputs)))
@@ -216,7 +216,7 @@ def test_jit_compiled(make):
     np.testing.assert_allclose(run_jitted(model, x), to_numpy(model(x)), atol=1e-5)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="two ways to multiply")
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch has two forms of the product")
 @pytest.mark.parametrize("make", [layers.TokenDense, Dense], ids=str)
 def test_products_of_other_processors_are_the_same(make, monkeypatch):
     layer, x = make(6), normal(2, 5, 4)

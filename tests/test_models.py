@@ -1,4 +1,4 @@
-"""What every constructor promises, on one tiny network per family."""
+"""Properties of every constructor, tested on tiny networks of each family."""
 
 import inspect
 import json
@@ -53,13 +53,13 @@ def test_preprocessing_inside_is_preprocess_input_outside(case, pixels):
 
 
 def test_variable_paths_are_those_of_every_other_build(case):
-    """The names are part of the file format; a change here breaks users' files."""
+    """Variable paths are part of the file format; a change breaks users' files."""
     paths = [[weight.path, list(weight.shape)] for weight in case.build().weights]
     assert paths == json.loads((HERE / "variable_paths.json").read_text())[case.name]
 
 
 def test_keras_files_open_in_a_fresh_process(pixels, tmp_path):
-    """One of each family, in one process."""
+    """All families in one new process, since each start takes seconds."""
     models = {}
     for name, case in MODEL_CASES.items():
         models[name] = case.build(drop_path_rate=0.2, dropout_rate=0.1)
@@ -194,7 +194,7 @@ def test_rates_grow_linearly(case):
 
 
 def test_no_two_kernels_start_alike(case):
-    """An initializer that is used twice draws the same numbers twice."""
+    """An initializer instance that is used twice gives the same values twice."""
     kernels = [w for w in case.build().weights if w.path.endswith("kernel")]
     first = [tuple(to_numpy(w).ravel()[:3]) for w in kernels if np.ptp(to_numpy(w)) > 0]
     assert len(set(first)) == len(first)
@@ -218,7 +218,7 @@ def test_policy_of_one_model_only(case, policy, pixels):
 def test_fit_overfits_a_batch(case, policy):
     rng = np.random.default_rng(3)
     x, y = rng.uniform(0, 255, (32, 32, 48, 3)).astype("uint8"), rng.integers(0, 5, 32)
-    x, y = np.tile(x, (5, 1, 1, 1)), np.tile(y, 5)  # five steps are quicker than five epochs
+    x, y = np.tile(x, (5, 1, 1, 1)), np.tile(y, 5)  # five steps are faster than five epochs
     model = case.build(dtype=policy)
     model.compile(
         keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy", metrics=["accuracy"]
@@ -312,7 +312,7 @@ def test_recomputed_activations_train_alike_in_less_memory(case, pixels):
 
 
 def bytes_for_the_gradient(model, pixels):
-    """What is kept between the forward pass and the gradient, without the weights."""
+    """Bytes that are stored for the gradient, without the weights."""
     state = [v.value for v in model.trainable_variables]
     others = [v.value for v in model.non_trainable_variables]
 

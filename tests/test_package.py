@@ -1,4 +1,4 @@
-"""The package as a whole: what it exports, imports and promises about itself."""
+"""The package as a whole: its exports, its imports and its documented tables."""
 
 import json
 import re
@@ -11,6 +11,7 @@ from cases import BACKEND, HERE, MODEL_CASES
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
+from keras_shiftmlp.benchmark.report import models_table
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 ROOT = HERE.parent
@@ -56,7 +57,7 @@ def test_importing_the_package_alone_is_quick():
 def test_only_public_keras_in_the_package(path):
     text = path.read_text()
     assert "keras.src" not in text
-    # Exporters and the benchmark speak to an engine itself, and import it where they do.
+    # Exporters and the benchmark import a framework, inside functions.
     direct = path.parent.name == "export" or path.name == "bench.py"
     engines = r"^(import|from)" if direct else r"^\s*(import|from)"
     assert not re.search(rf"{engines} (tensorflow|jax|torch)\b", text, re.M)
@@ -67,7 +68,7 @@ def test_only_public_keras_in_the_package(path):
 
 def test_readme_and_docs_tables_are_the_measured_ones():
     rows = json.loads((ROOT / "docs" / "models.json").read_text())
-    assert cli.markdown_table(rows) in (ROOT / "README.md").read_text()
+    assert models_table(rows) in (ROOT / "README.md").read_text()
     assert [row["model"] for row in rows] == keras_shiftmlp.list_models()
 
 
@@ -112,7 +113,18 @@ def test_macs_need_a_size():
         keras_shiftmlp.count_macs(MODEL_CASES["s2_mlp"].build(input_shape=(None, None, 3)))
 
 
+def test_changelog_and_citation_name_this_version():
+    version = keras_shiftmlp.__version__
+    assert f"\n## [{version}] - " in (ROOT / "CHANGELOG.md").read_text()
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+
+
 def test_no_path_of_one_machine():
     pattern = re.compile(r"/(work|tmp|root|home)/[a-z]")
-    files = [*SOURCES, *(ROOT / "docs").glob("*.md"), *Path(ROOT, "examples").glob("*.py")]
+    files = [
+        *SOURCES,
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *Path(ROOT, "examples").glob("*.py"),
+    ]
     assert not [path for path in files if pattern.search(path.read_text())]

@@ -1,4 +1,4 @@
-"""The quickstart on folders and TensorFlow Datasets, and every Python block of the docs."""
+"""The quickstart on folders and TensorFlow Datasets, and the fenced blocks of the docs."""
 
 import os
 import re
@@ -12,6 +12,11 @@ from PIL import Image
 
 on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="it writes a SavedModel")
 QUICKSTART = HERE.parent / "examples" / "quickstart.py"
+PAGES = [
+    *sorted(HERE.parent.glob("*.md")),
+    *sorted(HERE.parent.glob("docs/*.md")),
+    *sorted(HERE.parent.glob("weights/*.md")),
+]
 ARGUMENTS = ["--epochs", "1", "--size", "16", "--batch-size", "8"]
 
 
@@ -38,7 +43,7 @@ def test_on_a_folder_of_pictures(tmp_path):
 
 @on_tensorflow
 def test_on_tensorflow_datasets(tmp_path):
-    """With a network that compiles in a moment: what differs is where the pictures come from."""
+    """With a network that compiles quickly, since only the source of the pictures differs."""
     pytest.importorskip("tensorflow_datasets")
     code = f"""
 import runpy, sys, keras_shiftmlp, tensorflow_datasets as tfds
@@ -57,11 +62,25 @@ with tfds.testing.mock_data(num_examples=40):
     check(tmp_path, run.stdout)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch compiles nothing")
-def test_docs_examples_run(tmp_path, monkeypatch):
-    """Every Python block of the README and the family pages."""
+@pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_fence_in_the_docs_names_its_language(page):
+    fences = re.findall(r"^ *```(.*)$", page.read_text(), re.M)
+    assert len(fences) % 2 == 0
+    assert set(fences[::2]) <= {"python", "sh", "text"} and set(fences[1::2]) <= {""}
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch does not compile")
+@pytest.mark.filterwarnings("ignore:(?s).*structure of `inputs` doesn't match the expected")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_blocks_in_the_docs_run(page, tmp_path, monkeypatch):
+    """Each page in a folder of its own; a block sees the names of the blocks above it."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    for package in ("keras_hub", "keras_cv", "tensorflow_hub", "ai_edge_quantizer"):
+        if any(f"import {package}" in block for block in blocks):
+            pytest.importorskip(package)
     monkeypatch.chdir(tmp_path)
-    for page in [HERE.parent / "README.md", *sorted(HERE.parent.glob("docs/*.md"))]:
-        blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
-        for block in blocks:
-            exec(compile(block, str(page), "exec"), {})
+    monkeypatch.syspath_prepend(QUICKSTART.parent)  # for `import distribution`
+    names = {}
+    for block in blocks:
+        exec(compile(block, str(page), "exec"), names)

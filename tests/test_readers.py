@@ -24,7 +24,7 @@ import pytest
 import safetensors.numpy as safetensors_numpy
 from cases import BACKEND, MODEL_CASES
 
-from keras_shiftmlp.checkpoints import containers, manifest
+from keras_shiftmlp.checkpoints import containers, places
 from keras_shiftmlp.checkpoints.containers import _common, keras_h5, safetensors
 from keras_shiftmlp.checkpoints.containers import torch_pickle as torch_reader
 from keras_shiftmlp.checkpoints.port import WeightFile
@@ -1044,7 +1044,7 @@ def run_mutants(tmp_path, seeds, structured, read_file=containers.read):
         if content != seeds[seed]:
             for known in ({"sha256": hashes[seed]}, {"sha256_prefix": hashes[seed][:8]}):
                 with pytest.raises(ValueError, match=r"expected (the|a) sha256"):
-                    manifest.in_place(str(tmp_path), "mutant", **known)
+                    places.file(str(tmp_path), "mutant", **known)
         try:
             arrays = read_file(path)
         except ValueError:

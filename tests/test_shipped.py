@@ -1,4 +1,4 @@
-"""The checkpoints that come with the package, on real pictures."""
+"""The bundled checkpoints, on real pictures."""
 
 import io
 import json
@@ -21,7 +21,7 @@ each = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry["model"
 
 @pytest.fixture(scope="module")
 def pictures():
-    """The first 60 test pictures of each class of CIFAR-10, and their classes' names."""
+    """The first 60 test pictures of each class of CIFAR-10, and the class names."""
     if not PICTURES.exists():
         pytest.skip("CIFAR-10 is not here")
     found = {}
@@ -43,7 +43,7 @@ def test_accuracy_is_near_what_is_said(entry, pictures):
     for name, images in pictures.items():
         scores = model.predict(np.stack(images), verbose=0)
         right.append(scores.argmax(1) == model.class_names.index(name))
-    # 600 of 10,000: a standard deviation of 1.8 points.
+    # 600 of 10,000 images: the standard deviation is 1.8 points.
     assert 100 * np.mean(right) == pytest.approx(entry["top1"], abs=5)
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.fetch import sha256_of
+from keras_shiftmlp.checkpoints.cache import sha256_of
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("model", help="constructor, such as MixerB16")

@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.fetch import sha256_of
+from keras_shiftmlp.checkpoints.cache import sha256_of
 
 
 def read_cards(paths):
@@ -55,7 +55,7 @@ facts = model.preprocessing.get_config()
 # Mixer comes in two flavours of GELU, and the weights alone don't tell.
 token_layers = [layer for layer in model.layers if layer.name == "block_0_token_fc1"]
 flavours = {layer.activation.__name__: layer for layer in token_layers}
-gelu = ("tanh" if "gelu_tanh" in flavours else "erf") if flavours else None
+gelu = {"gelu": "tanh" if "gelu_tanh" in flavours else "erf"} if flavours else {}
 entry = {
     "model": args.model,
     "tag": args.tag,
@@ -69,7 +69,7 @@ entry = {
     "params": model.count_params(),
     "classes": model.output_shape[-1],
     "class_names": None if model.class_names is None else list(model.class_names),
-    "gelu": gelu,
+    "hyperparameters": gelu,
     "preprocessing": {key: facts[key] for key in ("mean", "std", "crop_fraction", "interpolation")},
     "image_size": facts["image_size"],
 }

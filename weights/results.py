@@ -1,13 +1,13 @@
 """Prints the tables of trained checkpoints from the manifest that `publish.py` wrote.
 
-    python weights/results.py                    # those that come with the package
+    python weights/results.py                    # the bundled checkpoints
     python weights/results.py --folder lab_weights
-    python weights/results.py --curves docs/nano_curves.png     # draws the runs as well
+    python weights/results.py --curves docs/nano_curves.png     # also draws the runs
 
-Parameters, multiply-adds per image, passes over the training images, hours, images per second of
-training (the median epoch), and top-1 in percent: on the images held out for validation, as the
-run ended, and as published. The first table compares runs of one budget, the second one is of
-checkpoints that took another way, with what all their runs took.
+The columns are parameters, multiply-adds per image, epochs, hours, images per second in training
+(the median epoch), and top-1 in percent: on the validation images at the end of the run, and as
+published. The first table compares runs of the same length. The second one has checkpoints with
+another history and sums up all their runs.
 """
 
 import argparse
@@ -15,26 +15,28 @@ import json
 import statistics
 from pathlib import Path
 
+from keras_shiftmlp.benchmark.tables import markdown_table
+
 SHIPPED = Path(__file__).parents[1] / "keras_shiftmlp" / "checkpoints" / "shipped"
 HEAD = ["model", "weights", "parameters", "MMACs", "epochs", "hours", "images/s", "validation"]
 HEAD += ["top-1", "measured on"]
 
 
 def compared(entry: dict) -> tuple[dict, list[dict], float]:
-    """An entry, the cards of the runs that the comparison is about, and their top-1."""
+    """An entry, the cards of its runs in the comparison, and their top-1."""
     if cards := entry.get("compared_runs"):
         return entry, cards, 100 * cards[-1]["test"]["top1"]
     return shipped(entry)
 
 
 def shipped(entry: dict) -> tuple[dict, list[dict], float]:
-    """An entry, the cards of the runs that led to its file, and its top-1."""
+    """An entry, the cards of all runs that produced its file, and its top-1."""
     return entry, [*entry.get("earlier_runs", []), entry["training"]], entry["top1"]
 
 
 def table(rows: list[tuple[dict, list[dict], float]]) -> str:
-    """Entries and their runs in Markdown, best first."""
-    lines = [HEAD, ["---", "---", *["---:"] * (len(HEAD) - 3), "---"]]
+    """Entries and their runs as a Markdown table, best first."""
+    lines = []
     for entry, runs, top1 in sorted(rows, key=lambda row: -row[2]):
         history = [epoch for run in runs for epoch in run["history"]]
         speed = statistics.median(epoch["images_per_second"] for epoch in history)
@@ -43,7 +45,7 @@ def table(rows: list[tuple[dict, list[dict], float]]) -> str:
         line += [f"{runs[0]['macs'] / 1e6:.1f}", f"{len(history)}", f"{hours:.2f}", f"{speed:.0f}"]
         line += [f"{100 * history[-1]['val_top1']:.2f}", f"{top1:.2f}", entry["top1_source"]]
         lines.append(line)
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(HEAD, lines, numeric=range(2, len(HEAD) - 1))
 
 
 def curves(rows: list[tuple[dict, list[dict], float]]) -> dict[str, list[dict]]:

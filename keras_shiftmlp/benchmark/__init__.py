@@ -1,1 +1,1 @@
-"""Timing: models beside their own matrix products."""
+"""Sizes and times of models, and their tables."""

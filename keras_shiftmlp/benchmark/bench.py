@@ -1,7 +1,7 @@
-"""Times models beside their own matrix products: `keras-shiftmlp bench`.
+"""Times models and their matrix products: `keras-shiftmlp bench`.
 
-The products of a network, measured alone on the same backend in the same run, are the limit of
-its speed. Everything here is a ratio to that limit: milliseconds say more about the machine.
+The products of a network, timed alone on the same backend in the same run, limit its speed. The
+ratio to that limit describes the code; milliseconds mostly describe the machine.
 """
 
 import collections
@@ -21,6 +21,7 @@ import numpy as np
 
 from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models import get_model
+from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.macs import count_macs, matrix_products
 
 MODES = ("predict", "train")
@@ -36,22 +37,22 @@ def measure(
     dtype: str | None = None,
     jit_compile: bool | str = "auto",
 ) -> list[dict]:
-    """Times one model and its matrix products on the running backend, in turns.
+    """Times a model and its matrix products in turns, on the running backend.
 
     Args:
         name: Constructor, such as `"S2MLPv2Small"`; random weights.
-        modes: Of `"predict"` (`predict_on_batch`) and `"train"` (`train_on_batch` with AdamW).
+        modes: Any of `"predict"` (`predict_on_batch`) and `"train"` (`train_on_batch` with AdamW).
         batch_size: Images per batch.
         image_size: Side in pixels, the model's own by default.
         repeats: Timed rounds; each round times the model, then each product.
         dtype: Policy, such as `"mixed_bfloat16"`.
-        jit_compile: As for `compile`; `"auto"` takes the faster.
+        jit_compile: As for `compile`; `"auto"` chooses the faster setting.
 
     Returns:
         A row per mode: `ms` per image and its `spread` (largest minus smallest, as a share of
-        the median), `matmul_ms` per image, `ratio` of the two, `gflops` per second, `compile_s`,
-        `build_s`, and on Linux `peak_mb` of the process and `step_mb`, what its first two steps
-        added to that: all that they need, where nothing ran before in the process.
+        the median), `matmul_ms` per image, the `ratio` of the two, `gflops` per second,
+        `compile_s` and `build_s`. On Linux also `peak_mb` of the process, and `step_mb`, the
+        memory that its first two steps added.
     """
     backend = keras.backend.backend()
     started = time.perf_counter()
@@ -109,14 +110,14 @@ def measure(
 
 
 def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
-    """Where the time of a forward pass goes: each layer alone, added up by kind.
+    """Times each layer of a forward pass alone and sums by class.
 
-    Layers that are compiled together may share passes over memory, so the sum is more than the
-    time of the model.
+    Layers that are compiled together may share passes over memory, so the sum exceeds the time of
+    the model.
 
     Returns:
         Rows of `model`, `backend`, `layer` (the class), `count`, and `ms` and `matmul_ms` per
-        image, the slowest kind first.
+        image, the slowest class first.
     """
     model = get_model(name, weights=None)
     kinds = collections.defaultdict(lambda: {"count": 0, "ms": 0.0, "matmul_ms": 0.0})
@@ -149,21 +150,62 @@ def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
     return sorted(rows, key=lambda row: -row["ms"])
 
 
-def exponent(x: Sequence[float], y: Sequence[float]) -> float:
-    """The `e` in `y ~ x ** e`, fitted to the logarithms.
+def run(
+    models: Sequence[str],
+    backends: Sequence[str],
+    *,
+    modes: Sequence[str] = MODES,
+    batch_size: int = 8,
+    repeats: int = 5,
+    dtype: str | None = None,
+    growth: bool = False,
+    profile: bool = False,
+) -> dict[str, list[dict]]:
+    """Times models on several backends.
 
-    Example:
+    Args:
+        models: Constructors, such as `"S2MLPv2Small"`.
+        backends: Backends of Keras; each runs in a process of its own.
+        modes, batch_size, repeats, dtype: As for `measure`.
+        growth: Also time `predict` at several image sizes and batch sizes.
+        profile: Also time the layers, with `profile`.
 
-    >>> round(exponent([1, 2, 4], [3, 12, 48]), 3)
-    2.0
+    Returns:
+        `"rows"` of `measure`; with `growth`, `"pixels"` and `"batch_size"` likewise; with
+        `profile`, `"profile"`.
+
+    Raises:
+        ValueError: For an unknown model, before anything is timed.
     """
-    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+    for name in models:
+        find_constructor(name)
+    common = {"batch_size": batch_size, "repeats": repeats}
+    timing = {**common, "modes": modes, "dtype": dtype}
+    calls = [("measure", {"name": name, **timing}) for name in models]
+    results = {"rows": run_backends(backends, calls)}
+    if growth:
+        series = {
+            "pixels": [{"image_size": side} for side in (128, 192, 256, 384, 512)],
+            "batch_size": [{"batch_size": size} for size in (1, 4, 16, 64)],
+        }
+        for key, changes in series.items():
+            calls = [
+                ("measure", {"name": name, **timing, "modes": ["predict"], **change})
+                for name in models
+                for change in changes
+            ]
+            # One process per call: memory that an allocator keeps would hide what the next needs.
+            results[key] = [row for call in calls for row in run_backends(backends, [call])]
+    if profile:
+        calls = [("profile", {"name": name, **common}) for name in models]
+        results["profile"] = run_backends(backends, calls)
+    return results
 
 
 def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> list[dict]:
-    """The rows of `calls`, pairs of a function of this module and its arguments, per backend.
+    """Runs `calls`, pairs of a function of this module and its arguments, on each backend.
 
-    Each backend gets one process, since Keras chooses its backend when it is imported.
+    Each backend has its own process, because Keras chooses its backend when it is imported.
     """
     rows = []
     for backend in backends:
@@ -185,7 +227,7 @@ def _product(left, right, backward, dtype) -> Callable[[], None]:
     def transposed(x):
         return x.swapaxes(-1, -2) if hasattr(x, "swapaxes") else keras.ops.swapaxes(x, -1, -2)
 
-    # Each by itself: together they would disturb each other, and the limit be higher.
+    # Compiled separately: in one function they slow each other down.
     products = [lambda x, w, g: x @ w]
     if backward:
         products += [lambda x, w, g: g @ transposed(w), lambda x, w, g: transposed(x) @ g]
@@ -197,7 +239,7 @@ def _product(left, right, backward, dtype) -> Callable[[], None]:
 
 
 def _compiled(function, arrays, xla=True):
-    """`function`, of `arrays` to a tensor, at the backend's best; the result stays where it is."""
+    """`function` of `arrays`, compiled if the backend compiles; its result stays on the device."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax
@@ -247,20 +289,21 @@ def _seconds(function):
 
 
 def resident_mb(key: str = "VmRSS") -> float:
-    """Memory of this process: `"VmRSS"` now, `"VmHWM"` at most. An OSError but on Linux."""
+    """Memory of this process: `"VmRSS"` now, `"VmHWM"` at its peak. OSError if not on Linux."""
     return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0]) / 1024
 
 
 @contextlib.contextmanager
 def peak_memory():
-    """The largest resident size inside the block, in MB, where Linux tells.
+    """Measures the peak resident size inside the block, in MB, on Linux.
 
     Yields:
-        A dict that holds `mb`, and `added_mb` on top of the size before, once the block has ended.
+        A dict. After the block it has `mb`, and `added_mb`, the growth since its start. It stays
+        empty on other systems.
     """
     peak, before = {}, None
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = resident_mb()
     yield peak
     if before is not None:

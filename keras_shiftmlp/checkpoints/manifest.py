@@ -3,136 +3,107 @@
 import functools
 import gzip
 import json
-import os
-import re
-import urllib.error
-import urllib.request
 from importlib import resources
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import fetch as download
-from keras_shiftmlp.checkpoints.containers import readers
+from keras_shiftmlp.checkpoints import cache, places, sources, web
 
-ENVIRONMENT = "KERAS_SHIFTMLP_WEIGHTS"
-# The checkpoints that come with the package, written there by `weights/publish.py`.
+# The authors' checkpoints, one file per family.
+PUBLISHED = Path(__file__).parent / "published"
+# The checkpoints that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
-MANIFEST_BYTES = 2**24
-ENDINGS = (".h5", ".npz", ".pth", ".pt", ".safetensors")
 COLUMNS = (
     "model", "tag", "dataset", "image_size", "classes", "params", "top1", "top1_source", "license",
     "host", "size", "verified_by",
 )  # fmt: skip
+_OPTIONAL = dict.fromkeys(
+    ["params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
+     "sha256_prefix", "size"]
+)  # fmt: skip
 
 
 @functools.cache
-def entries() -> list[dict]:
+def entries() -> tuple[dict, ...]:
     """The checkpoints that the package knows: the authors', then those that come with it."""
-    found = json.loads(Path(__file__).with_name("manifest.json").read_text())
-    shipped = json.loads((SHIPPED / "manifest.json").read_text())
-    return found + [{**entry, "place": str(SHIPPED)} for entry in shipped]
+    files = sorted(PUBLISHED.glob("*.json"))
+    published = [entry for file in files for entry in json.loads(file.read_text("utf-8"))]
+    known = {source.name: source.hyperparameters for source in sources.sources()}
+    return (
+        *({**_OPTIONAL, "hyperparameters": known[x["source"]], **x} for x in published),
+        *_checked(places.read_manifest(str(SHIPPED)), str(SHIPPED)),
+    )
 
 
-def find_entry(model: str, tag: str) -> dict | None:
-    """The entry of a model and tag, or `None`."""
-    return next((entry for entry in _entries_of(model) if entry["tag"] == tag), None)
+def find_entry(model: str, tag: str, offline: bool = False) -> dict | None:
+    """The entry of a model and tag, or `None`.
+
+    Args:
+        model: A constructor's name; case and separators are ignored.
+        tag: Such as `"imagenet"`.
+        offline: Looks into the package first, and into the user's place only for a tag that the
+            package does not know. By default the user's place comes first, as for `weights=`.
+    """
+    for found in (entries, _own_entries) if offline else (_own_entries, entries):
+        for entry in found():
+            if entry["tag"] == tag and plain_name(entry["model"]) == plain_name(model):
+                return entry
+    return None
 
 
-def own_entries() -> list[dict]:
-    """The entries of `manifest.json` in the place that KERAS_SHIFTMLP_WEIGHTS names, if any."""
-    place = os.environ.get(ENVIRONMENT)
-    if not place:
-        return []
-    try:
-        if place.startswith(("http://", "https://")):
-            # Read afresh each time: a lab's list grows.
-            with urllib.request.urlopen(f"{place.rstrip('/')}/manifest.json", timeout=30) as page:
-                text = page.read(MANIFEST_BYTES).decode()
-        else:
-            text = in_place(place, "manifest.json").read_text()
-        found = json.loads(text)
-    except (FileNotFoundError, urllib.error.HTTPError):
-        return []  # a folder or mirror of the authors' files alone
-    except (OSError, ValueError) as error:
-        raise ValueError(
-            f"{ENVIRONMENT} must name a folder, URL or hf:// repository whose manifest.json, if "
-            f"there is one, can be read. Received: `{ENVIRONMENT}={place!r}` ({error})"
-        ) from error
-    return [{**entry, "place": place} for entry in found]
+def list_weights(model: str | None = None) -> list[dict]:
+    """The published checkpoints, of one model or of all; those of the user's place come first.
 
+    Args:
+        model: A constructor's name; case and separators are ignored.
 
-def in_place(
-    place: str, filename: str, sha256: str | None = None, sha256_prefix: str | None = None
-) -> Path:
-    """A file of a folder, a URL or a `hf://` repository, verified where a hash is given.
+    Returns:
+        For each checkpoint its model, tag, dataset, image size, number of classes and of
+        parameters, top-1 with its source, licence, host, bytes of its file (Google's are rounded)
+        and what the file is verified by; `None` for what is not published. Host, size and
+        verification are those of the first source.
 
     Raises:
-        FileNotFoundError: Where a folder or a server does not have it.
-        ValueError: Where it is another file than the one published.
+        ValueError: If the manifest of the place is malformed.
+        OSError: If the place cannot be read.
+
+    Example:
+
+    >>> [row["tag"] for row in list_weights("MixerB32")]
+    ['imagenet_gsam', 'imagenet_sam']
     """
-    verification = {"sha256": sha256, "sha256_prefix": sha256_prefix}
-    if place.startswith("hf://"):
-        return download.verified(from_hub(f"{place.rstrip('/')}/{filename}"), **verification)
-    if place.startswith(("http://", "https://")):
-        try:
-            url = f"{place.rstrip('/')}/{filename}"
-            return download.fetch([url], filename, **verification, looks_right=readers.read)
-        except download.DownloadError as error:
-            raise FileNotFoundError(str(error)) from error
-    path = Path(place, filename)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist ({ENVIRONMENT}={place})")
-    return download.verified(path, **verification)
+    found = [*_own_entries(), *entries()]
+    return [_row(x) for x in found if model is None or plain_name(x["model"]) == plain_name(model)]
 
 
-def from_hub(address: str) -> Path:
-    """The file of a `hf://owner/repo/file` address, through huggingface_hub and its cache.
-
-    Without a file it is `model.safetensors`, else the only weights that the repository has.
+def weights_info(model: str, tag: str) -> dict:
+    """Everything the manifest says about one checkpoint; the user's place comes first.
 
     Raises:
-        ValueError: For an address of another form, several files to choose from, or a file that
-            is not the one that the Hub says it is.
-        OSError: Where it cannot be had; `FileNotFoundError` where the repository lacks it.
-        ImportError: Where huggingface_hub is not installed.
+        ValueError: If there is no such checkpoint, or the manifest of the place is malformed.
+        OSError: If the place cannot be read.
+
+    Example:
+
+    >>> weights_info("MixerB16", "imagenet")["top1_source"]
+    'Mixer paper'
     """
-    parts = address.removeprefix("hf://").split("/")
-    if len(parts) < 2 or not all(parts):
-        raise ValueError(
-            f"`weights` must be of the form hf://owner/repo or hf://owner/repo/file. "
-            f"Received: `weights={address!r}`"
-        )
-    try:
-        import huggingface_hub
-        from huggingface_hub.errors import LocalEntryNotFoundError, RemoteEntryNotFoundError
-    except ImportError as error:
-        raise ImportError(
-            "hf:// needs huggingface_hub: pip install 'keras_shiftmlp[hf]'"
-        ) from error
-    repository, name = "/".join(parts[:2]), "/".join(parts[2:])
-    try:
-        path = Path(huggingface_hub.hf_hub_download(repository, name or "model.safetensors"))
-    except LocalEntryNotFoundError as error:
-        raise ConnectionError(f"{address} is not in the cache, nor to be had: {error}") from error
-    except RemoteEntryNotFoundError as error:
-        if name:
-            raise FileNotFoundError(f"{address} does not exist") from error
-        found = [x for x in huggingface_hub.list_repo_files(repository) if x.endswith(ENDINGS)]
-        if len(found) != 1:
-            raise ValueError(
-                f"`weights` must name one file of the repository, such as {found[:9]}. "
-                f"Received: `weights={address!r}`"
-            ) from error
-        return from_hub(f"{address}/{found[0]}")
-    # The cache keeps a large file under its SHA-256, but takes it unseen.
-    kept = path.resolve()
-    if re.fullmatch("[0-9a-f]{64}", kept.name):
-        try:
-            download.verified(kept, kept.name)
-        except ValueError:
-            path.unlink()
-            kept.unlink(missing_ok=True)
-            raise
-    return path
+    return _info(model, tag, offline=False)
+
+
+def published_info(model: str, tag: str) -> dict:
+    """As `weights_info`, but the package comes first: no network for a tag that it knows.
+
+    Functions of pixels use it. If a lab's place holds another checkpoint under a published tag,
+    pass the model to them, not the name.
+    """
+    return _info(model, tag, offline=True)
+
+
+def _info(model, tag, offline):
+    entry = find_entry(model, tag, offline)
+    if entry is None:
+        raise ValueError(f"No such checkpoint. Received: `model={model!r}`, `tag={tag!r}`")
+    return dict(entry)
 
 
 @functools.cache
@@ -143,41 +114,12 @@ def class_names(label_set: str) -> tuple[tuple[str, str], ...]:
     return tuple(tuple(line.split(" ", 1)) for line in text.splitlines())
 
 
-def list_weights(model: str | None = None) -> list[dict]:
-    """The published checkpoints, of one model or of all.
-
-    Args:
-        model: A constructor's name; case and separators are ignored.
-
-    Returns:
-        For each checkpoint its model, tag, dataset, image size, number of classes and of
-        parameters, top-1 with who published it, licence, host, bytes of its file (of Google's,
-        as their listing rounds them) and what the file is verified by; `None` for what nobody
-        has published.
-
-    Example:
-
-    >>> [row["tag"] for row in list_weights("MixerB32")]
-    ['imagenet_gsam', 'imagenet_sam']
-    """
-    return [_row(entry) for entry in _entries_of(model)]
-
-
-def weights_info(model: str, tag: str) -> dict:
-    """Everything the manifest says about one checkpoint.
-
-    Raises:
-        ValueError: Where there is no such checkpoint.
-
-    Example:
-
-    >>> weights_info("MixerB16", "imagenet")["top1_source"]
-    'Mixer paper'
-    """
-    entry = find_entry(model, tag)
-    if entry is None:
-        raise ValueError(f"No such checkpoint. Received: `model={model!r}`, `tag={tag!r}`")
-    return dict(entry)
+def names_in(entry: dict) -> tuple[str, ...] | None:
+    """One name per class of a checkpoint, or `None`."""
+    names = entry["class_names"]
+    if isinstance(names, str):
+        return tuple(name for _, name in class_names(names))
+    return None if names is None else tuple(names)
 
 
 def plain_name(name: str) -> str:
@@ -185,20 +127,98 @@ def plain_name(name: str) -> str:
     return "".join(character for character in name.lower() if character.isalnum())
 
 
-def _entries_of(model):
-    """The entries of a model, or of all: the user's own first, then the package's."""
-    found = [*own_entries(), *entries()]
-    return [x for x in found if model is None or plain_name(x["model"]) == plain_name(model)]
+def _own_entries():
+    place = places.own()
+    return [] if place is None else _checked(places.read_manifest(place), place)
+
+
+def _checked(found, place):
+    """The entries of a place's manifest, complete.
+
+    Raises:
+        ValueError: If an entry lacks a key or has a value of another type; names all of them.
+    """
+    for index, entry in enumerate(found):
+        problems = list(_problems(entry))
+        if problems:
+            raise ValueError(
+                f"Entry {index} of the manifest in {web.redacted(place)} is malformed: "
+                f"{'; '.join(problems)}. Received: {str(entry)[:300]}"
+            )
+    return [{**_OPTIONAL, "hyperparameters": {}, **x, "place": place} for x in found]
+
+
+def _is_text(x):
+    return isinstance(x, str) and x != ""
+
+
+def _is_count(x):
+    return type(x) is int and x > 0
+
+
+def _is_preprocessing(x):
+    if not isinstance(x, dict) or not set(x) <= set(_PREPROCESSING):
+        return False
+    return all(
+        isinstance(value, kind) and (kind is not list or _are_three_numbers(value))
+        for value, kind in ((value, _PREPROCESSING[key]) for key, value in x.items())
+    )
+
+
+def _are_three_numbers(x):
+    return len(x) == 3 and all(isinstance(number, int | float) for number in x)
+
+
+def _are_class_names(x):
+    if isinstance(x, str):
+        return resources.files(__package__).joinpath("class_names", f"{x}.txt.gz").is_file()
+    return isinstance(x, list) and all(map(_is_text, x))
+
+
+_PREPROCESSING = {"mean": list, "std": list, "crop_fraction": int | float, "interpolation": str}
+# Key -> (what its value must be, the check of it).
+_RULES = {
+    **dict.fromkeys(["model", "tag", "dataset", "license"], ("a text", _is_text)),
+    **dict.fromkeys(["classes", "image_size", "params", "size"], ("a count", _is_count)),
+    "file": ("a plain file name", cache.is_filename),
+    "sha256": ("64 hex digits", functools.partial(cache.is_hex, at_least=64)),
+    "sha256_prefix": ("8 to 64 hex digits", functools.partial(cache.is_hex, at_least=8)),
+    "hyperparameters": ("an object", lambda x: isinstance(x, dict)),
+    "source": ("a known layout", lambda x: x in [source.name for source in sources.sources()]),
+    "class_names": ("a list of texts or the name of a known set", _are_class_names),
+    "preprocessing": (f"an object of {', '.join(_PREPROCESSING)}", _is_preprocessing),
+}
+
+
+def _problems(entry):
+    """What is wrong with an entry of a place, in words."""
+    if not isinstance(entry, dict):
+        yield "it must be an object"
+        return
+    entry = {**_OPTIONAL, "hyperparameters": {}, **entry}
+    for key, (kind, fits) in _RULES.items():
+        value = entry.get(key)
+        if not fits(value) and not (value is None and key in _OPTIONAL):
+            yield f"`{key}` must be {kind}{' or null' if key in _OPTIONAL else ''}"
+    names = entry["class_names"]
+    if _are_class_names(names) and len(names_in(entry)) != entry.get("classes"):
+        yield f"`class_names` has {len(names_in(entry))} names for {entry.get('classes')} classes"
 
 
 def _row(entry):
-    if entry.get("sha256"):
+    first = entry if "place" in entry else entry["files"][0]
+    address = entry.get("place") or first["url"]
+    if first.get("sha256"):
         verified_by = "sha256"
-    elif entry.get("sha256_prefix"):
-        verified_by = f"sha256 begins with {entry['sha256_prefix']}"
+    elif address.startswith("hf://"):
+        verified_by = "the Hub's sha256"
+    elif first.get("sha256_prefix"):
+        verified_by = f"checksum {first['sha256_prefix']} (start of the sha256)"
     else:
         verified_by = "the server's digest, then the first download"
-    host = entry.get("place") or entry["url"].split("/")[2]
-    host = "in the package" if host == str(SHIPPED) else host
-    facts = {**entry, "host": host, "verified_by": verified_by}
-    return {key: facts.get(key) for key in COLUMNS}
+    if "place" in entry:
+        host = "in the package" if address == str(SHIPPED) else web.redacted(address)
+    else:
+        host = "huggingface.co" if address.startswith("hf://") else address.split("/")[2]
+    facts = {**entry, "host": host, "size": first.get("size"), "verified_by": verified_by}
+    return {key: facts[key] for key in COLUMNS}

@@ -33,6 +33,16 @@ class ImageModel(keras.Model):
         return next(layer for layer in self.layers if isinstance(layer, ImagePreprocessing))
 
     @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels.
+
+        They are those of the input where it has them. An axis that the input leaves open has
+        the side that the network was trained on, `preprocessing.image_size`.
+        """
+        side = self.preprocessing.image_size
+        return tuple(known or side for known in self.input_shape[1:3])
+
+    @property
     def class_names(self) -> tuple[str, ...] | None:
         """One name per class, `None` if unknown; saved with the model."""
         return self.preprocessing.class_names

@@ -7,16 +7,18 @@ sees what an unbroken one would have seen.
 import functools
 import math
 import threading
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
-from keras_shiftmlp.training.images import BICUBIC, Images, fit_square, one_hot
+from keras_shiftmlp.training.arguments import check_arguments
+from keras_shiftmlp.training.images import BICUBIC, Images, fit, height_and_width, one_hot
 
 
 def training_batches(
     images: Images,
-    image_size: int,
+    image_size: int | Sequence[int],
     *,
     batch_size: int,
     seed: int,
@@ -37,7 +39,7 @@ def training_batches(
     Args:
         images: What to draw from; each epoch is a new permutation, its last images that fill no
             batch are left out.
-        image_size: Side of the images that are given out, in pixels.
+        image_size: Side of the square images of the batches, or their `(H, W)`, in pixels.
         batch_size: Images per batch, over all shards.
         seed: Seed of order and augmentation.
         start: First batch, counted from the beginning of the run.
@@ -49,20 +51,39 @@ def training_batches(
         crop_padding: Rows and columns of black that are added on all sides before a crop of
             the original size is taken at random.
         flip: Whether to mirror half of the images.
-        randaugment: Number of operations per image and their strength in `[0, 1]`.
+        randaugment: Number of operations per image, and their strength in `[0, 1]`: a larger one
+            changes the images more.
         mixup: Strength of MixUp, the parameter of its Beta distribution.
         cutmix: Strength of CutMix. With both, each batch gets one of the two by chance.
         erase: Probability that a rectangle of the image is replaced by noise.
 
     Returns:
-        A grain dataset of `(pixels, labels)`: float32 `(B, size, size, 3)` in `[0, 255]` and
-        float32 `(B, classes)`.
+        A grain dataset of `(pixels, labels)`: float32 `(B, H, W, 3)` in `[0, 255]` and float32
+        `(B, classes)`.
+
+    Raises:
+        ValueError: For an argument out of its range.
+        ImportError: Without grain.
     """
+    check_arguments(
+        batch_size=batch_size,
+        seed=seed,
+        shard=shard,
+        workers=workers,
+        crop_scale=crop_scale,
+        crop_padding=crop_padding,
+        flip=flip,
+        randaugment=randaugment,
+        mixup=mixup,
+        cutmix=cutmix,
+        erase=erase,
+    )
     if batch_size % shard[1] or batch_size > len(images):
         raise ValueError(
             f"`batch_size` must divide by the {shard[1]} shards and be at most the {len(images)} "
             f"images. Received: `batch_size={batch_size}`"
         )
+    size = height_and_width(image_size)
     steps = len(images) // batch_size
     share = _share(batch_size, shard)
     # Keras draws from the Beta distribution with PyTorch's one global generator.
@@ -77,7 +98,7 @@ def training_batches(
         places = range(batch_size)[share]
         chosen = order(epoch)[position * batch_size : (position + 1) * batch_size][share]
         pixels = [
-            _crop(images[i], image_size, crop_scale, crop_padding, [seed, epoch, position, place])
+            _crop(images[i], size, crop_scale, crop_padding, [seed, epoch, position, place])
             for i, place in zip(chosen, places)
         ]
         x = np.stack(pixels).astype("float32")
@@ -107,7 +128,7 @@ def training_batches(
 
 def evaluation_batches(
     images: Images,
-    image_size: int,
+    image_size: int | Sequence[int],
     *,
     batch_size: int,
     crop_fraction: float = 1.0,
@@ -121,18 +142,28 @@ def evaluation_batches(
 
     Args:
         images: What to evaluate on.
-        image_size: Side of the images that are given out, in pixels.
+        image_size: Side of the square images of the batches, or their `(H, W)`, in pixels.
         batch_size: Images per batch.
-        crop_fraction: Share of the resized shorter side that is kept.
+        crop_fraction: Share of the height and of the width of the resized image that is kept.
         passes: How often all images come.
         shard: `(index, count)`: this process takes part `index` of each batch.
         workers: Threads that prepare batches.
 
     Returns:
-        A grain dataset of `(pixels, labels, weights)`: float32 `(B, size, size, 3)`, float32
+        A grain dataset of `(pixels, labels, weights)`: float32 `(B, H, W, 3)`, float32
         `(B, classes)`, float32 `(B,)`.
-    """
 
+    Raises:
+        ValueError: For an argument out of its range.
+        ImportError: Without grain.
+    """
+    check_arguments(
+        batch_size=batch_size, crop_fraction=crop_fraction, shard=shard, workers=workers
+    )
+    size = height_and_width(image_size)
+    resized = tuple(math.floor(side / crop_fraction) for side in size)
+    top, left = (round((large - side) / 2) for large, side in zip(resized, size))
+    inside = slice(top, top + size[0]), slice(left, left + size[1])
     steps = math.ceil(len(images) / batch_size)
 
     def batch(step):
@@ -140,10 +171,7 @@ def evaluation_batches(
         chosen = np.arange(first, first + batch_size)[_share(batch_size, shard)]
         weights = (chosen < len(images)).astype("float32")
         chosen = np.minimum(chosen, len(images) - 1)
-        resized = math.floor(image_size / crop_fraction)
-        border = round((resized - image_size) / 2)
-        inside = slice(border, border + image_size)
-        pixels = [fit_square(images[i], resized)[inside, inside] for i in chosen]
+        pixels = [fit(images[i], resized)[inside] for i in chosen]
         labels = one_hot(images.labels[chosen], len(images.class_names))
         return np.stack(pixels).astype("float32"), labels, weights
 
@@ -165,12 +193,14 @@ def _randaugment(x, number, strength, rng):
     operations = (
         lambda **kwargs: layers.AutoContrast(),
         lambda **kwargs: layers.Equalization(),
-        lambda **kwargs: layers.Solarization(strength, strength, **kwargs),
-        lambda **kwargs: layers.RandomPosterization(max(1, int(8 * strength)), **kwargs),
+        # A lower threshold inverts more pixels, and fewer bits leave fewer colours.
+        lambda **kwargs: layers.Solarization(0.0, 1 - strength, **kwargs),
+        lambda **kwargs: layers.RandomPosterization(8 - round(7 * strength), **kwargs),
         lambda **kwargs: layers.RandomColorDegeneration(strength, **kwargs),
         lambda **kwargs: layers.RandomContrast(strength, **kwargs),
         lambda **kwargs: layers.RandomBrightness(strength, **kwargs),
-        lambda **kwargs: layers.RandomSharpness(strength, **kwargs),
+        # Below 0.5 it blurs, above it sharpens.
+        lambda **kwargs: layers.RandomSharpness((0.5 - strength / 2, 0.5 + strength / 2), **kwargs),
         lambda **kwargs: layers.RandomRotation(strength / 12, **kwargs),  # of a full turn
         lambda **kwargs: layers.RandomShear(0.3 * strength, 0.3 * strength, **kwargs),
         lambda **kwargs: layers.RandomTranslation(0.3 * strength, 0.3 * strength, **kwargs),
@@ -195,7 +225,7 @@ def _grain_dataset(batch, start, stop, workers):
 
 
 def _crop(image, size, crop_scale, crop_padding, seed):
-    """A PIL image `(H, W, 3)` -> `(size, size, 3)`, cut out at random."""
+    """A PIL image of any size -> `(*size, 3)`, cut out at random."""
     rng = np.random.default_rng(seed)
     if crop_scale is not None:
         width, height = image.size
@@ -206,10 +236,10 @@ def _crop(image, size, crop_scale, crop_padding, seed):
             if 0 < w <= width and 0 < h <= height:
                 left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
                 box = (left, top, left + w, top + h)
-                return np.asarray(image.resize((size, size), BICUBIC, box))
-    pixels = fit_square(image, size)
+                return np.asarray(image.resize(size[::-1], BICUBIC, box))
+    pixels = fit(image, size)
     if crop_padding:
         padded = np.pad(pixels, [(crop_padding, crop_padding)] * 2 + [(0, 0)])
         top, left = rng.integers(2 * crop_padding + 1, size=2)
-        pixels = padded[top : top + size, left : left + size]
+        pixels = padded[top : top + size[0], left : left + size[1]]
     return pixels

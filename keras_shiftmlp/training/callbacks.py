@@ -1,5 +1,7 @@
 """What a long run needs: a state to come back to, a stop at NaN, and a line per epoch."""
 
+import csv
+import io
 import json
 import logging
 import math
@@ -20,18 +22,18 @@ class Resume(keras.callbacks.Callback):
     `keras.callbacks.BackupAndRestore` does the same in two files; a kill between the two leaves
     an epoch number that does not belong to the weights. Here the epoch is in the name, and the
     file gets its name once it is complete. Random seeds follow from the epoch, so that a run
-    which was killed ends with the weights of an unbroken one.
+    which was killed ends with the weights of an unbroken one. `log.csv` has a row per epoch.
 
     Args:
-        folder: Where the state lies.
+        out: Folder of the run. The state is in its subfolder `state/`.
         seed: Seed of the run.
         writes: Whether this process writes the state; of several, one does.
     """
 
-    def __init__(self, folder: str | os.PathLike, seed: int, writes: bool = True):
+    def __init__(self, out: str | os.PathLike, seed: int, writes: bool = True):
         super().__init__()
-        self.folder, self.seed, self.writes = Path(folder), seed, writes
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.out, self.seed, self.writes = Path(out), seed, writes
+        self.folder = self.out / "state"
         done = sorted(self.folder.glob("epoch_*.weights.h5"))
         self.newest = done[-1] if done else None
         self.history = []
@@ -45,6 +47,7 @@ class Resume(keras.callbacks.Callback):
         return len(self.history)
 
     def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
         if self.newest:
             self.model.optimizer.build(self.model.trainable_variables)
             self.model.load_weights(self.newest)
@@ -61,6 +64,7 @@ class Resume(keras.callbacks.Callback):
         if self.writes:
             # History first: rows beyond the epoch in the name of the newest state are not read.
             write_json(self.folder / "history.json", self.history)
+            write_csv(self.out / "log.csv", self.history)
         complete = self.folder / f"epoch_{epoch + 1:05d}.weights.h5"
         save_weights(self.model, complete, self.writes)
         if self.newest and self.writes:
@@ -101,12 +105,12 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.training = epoch, None
-        self.started = self.told = time.perf_counter()
+        self.started = self.logged = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
         now = time.perf_counter()
-        if now - self.told > 60:
-            self.told, rate = now, (batch + 1) / (now - self.started)
+        if now - self.logged > 60:
+            self.logged, rate = now, (batch + 1) / (now - self.started)
             done = self.epoch * self.steps + batch + 1
             logger.info(
                 "Epoch %d/%d, batch %d/%d: loss %.4g, %.0f images/s, about %.0f min left",
@@ -143,8 +147,21 @@ def save_weights(model: keras.Model, path: Path, keep: bool = True) -> None:
 
 def write_json(path: Path, content: dict | list) -> None:
     """Writes `path` in one piece."""
+    _write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_csv(path: Path, rows: list[dict]) -> None:
+    """Writes `path` in one piece, with a column for each key of the rows."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list({key: None for row in rows for key in row}))
+    writer.writeheader()
+    writer.writerows(rows)
+    _write_text(path, text.getvalue())
+
+
+def _write_text(path, text):
     unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(content, indent=1) + "\n")
+    unfinished.write_text(text, newline="")
     os.replace(unfinished, path)
 
 

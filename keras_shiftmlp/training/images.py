@@ -74,11 +74,11 @@ class Images:
         return dataclasses.replace(self, source=source, labels=self.labels[indices])
 
     def split(self, held_out: int | float, seed: int = 0) -> tuple["Images", "Images"]:
-        """Two parts, the second of `held_out` images (or that share), with equal class shares."""
+        """Two splits, the second of `held_out` images (or that share), with equal class shares."""
         count = held_out if isinstance(held_out, int) else round(held_out * len(self))
         if not 0 < count < len(self):
             raise ValueError(
-                f"`held_out` must leave images in both parts of {len(self)}. "
+                f"`held_out` must leave images in both splits of {len(self)}. "
                 f"Received: `held_out={held_out!r}`"
             )
         # Shuffle, sort by rank within the class, so that each prefix has all classes alike.
@@ -92,12 +92,17 @@ class Images:
         order = order[np.argsort(rank[order], kind="stable")]
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
 
-    def resized(self, size: int) -> "Images":
-        """All images decoded once, `(N, size, size, 3)` of uint8 in memory."""
-        pixels = np.empty((len(self), size, size, 3), "uint8")
+    def resized(self, size: int | Sequence[int]) -> "Images":
+        """All images decoded once, `(N, H, W, 3)` of uint8 in memory.
+
+        Args:
+            size: The side of a square, or `(H, W)`, in pixels.
+        """
+        size = height_and_width(size)
+        pixels = np.empty((len(self), *size, 3), "uint8")
 
         def read(index):
-            pixels[index] = fit_square(self[index], size)
+            pixels[index] = fit(self[index], size)
 
         with ThreadPoolExecutor() as pool:
             list(pool.map(read, range(len(self))))
@@ -221,12 +226,18 @@ def open_image(image):
         return file.convert("RGB")
 
 
-def fit_square(image, size: int) -> np.ndarray:
-    """The central square of a PIL image, resized to `(size, size, 3)` of uint8."""
+def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
+    """`(H, W)` of the side of a square, or of the pair itself."""
+    return (size, size) if hasattr(size, "__index__") else tuple(size)
+
+
+def fit(image, size: tuple[int, int]) -> np.ndarray:
+    """The largest central part of a PIL image with the ratio of `size`, as uint8 `(*size, 3)`."""
     from PIL import ImageOps
 
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), BICUBIC)
+    height, width = size
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), BICUBIC)
     return np.asarray(image)
 
 

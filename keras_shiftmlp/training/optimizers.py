@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_shiftmlp.layers import names
+from keras_shiftmlp.training.arguments import check_arguments
 
 
 def build_optimizer(
@@ -44,12 +45,20 @@ def build_optimizer(
         layer_decay: Factor between the rates of neighbouring groups, 1 for one rate.
 
     Raises:
-        ValueError: For an unknown schedule, or `layer_decay` together with `accumulate`.
+        ValueError: For an argument out of its range, or `layer_decay` together with `accumulate`.
     """
-    if schedule not in ("cosine", "linear"):
-        raise ValueError(
-            f"`schedule` must be 'cosine' or 'linear'. Received: `schedule={schedule!r}`"
-        )
+    check_arguments(
+        learning_rate=learning_rate,
+        warmup_steps=warmup_steps,
+        warmup_learning_rate=warmup_learning_rate,
+        final_learning_rate=final_learning_rate,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        clip_norm=clip_norm,
+        ema_momentum=ema_momentum,
+        accumulate=accumulate,
+        layer_decay=layer_decay,
+    )
     if layer_decay != 1 and accumulate != 1:
         raise ValueError(
             "`layer_decay` clips each batch, so it can't be used with `accumulate`. "
@@ -67,7 +76,7 @@ def build_optimizer(
             weight_decay=weight_decay,
             global_clipnorm=clip_norm,
             use_ema=ema_momentum is not None,
-            ema_momentum=ema_momentum or 0.99,
+            ema_momentum=0.99 if ema_momentum is None else ema_momentum,
             gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         )
 

@@ -1,6 +1,5 @@
 """`train` and `evaluate`: the one loop behind the recipes, the examples and the command line."""
 
-import csv
 import importlib.util
 import json
 import math
@@ -16,6 +15,7 @@ import numpy as np
 from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
+from keras_shiftmlp.training.arguments import check_arguments
 from keras_shiftmlp.training.batches import evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
     Progress,
@@ -59,16 +59,17 @@ def train(
     verbose: int | str = 0,
     **augmentation,
 ) -> dict:
-    """Trains `model` on `images`; repeated after an interruption, it goes on where it was.
+    """Trains `model` on `images`. The same call after an interruption continues the run.
 
-    The weights of the moving average, where there is one, are what is evaluated and what the
-    model holds at the end; in a short run its momentum is lowered so that it spans at most a
-    tenth of the updates (the card has the number). The model is left with a new AdamW, ready for
-    `fit` and `save`.
+    With `ema_momentum`, evaluation uses the moving average of the weights, and the model holds the
+    average at the end. A short run lowers the momentum, so that the average spans at most a tenth
+    of the updates; the card has the lowered value. After a run the model has a new AdamW and is
+    ready for `fit` and `save`.
 
-    Everything lies in `out`: `settings.json` and `state/` until the end, then `log.csv`,
-    `card.json`, `curves.png` (with Matplotlib) and `model.weights.h5`, which a finished run that
-    is repeated gives back.
+    The folder `out` holds `settings.json`, `log.csv` with a row after each epoch, and `state/`
+    until the end. A finished run adds `card.json`, `curves.png` (with Matplotlib) and
+    `model.weights.h5`, the weights of the model alone. A finished run that is repeated gives its
+    card and its weights back. All arguments are checked before the folder is made.
 
     Args:
         model: A model from pixels in `[0, 255]`, `(B, H, W, 3)`, to probabilities or logits
@@ -83,10 +84,10 @@ def train(
         seed: Seed of order, augmentation and stochastic depth.
         warmup_epochs: The warm-up in epochs, where `warmup_steps` does not give it in updates.
         label_smoothing: Share of the label that is spread over all classes.
-        crop_fraction: Share of the resized shorter side that evaluation keeps; the model
-            remembers it, and the class names.
+        crop_fraction: Share of the height and of the width of the resized image that evaluation
+            keeps; the model remembers it, and the class names.
         jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX, and on
-            TensorFlow but for MS-MLP on a CPU.
+            TensorFlow except for MS-MLP on a CPU.
         shard: `(index, count)`: the part of each batch that this process takes. All processes
             read the state in `out`, the first alone writes.
         workers: Threads that prepare batches.
@@ -100,8 +101,10 @@ def train(
         The card: settings, parameters, history and times.
 
     Raises:
-        ValueError: Where images and model do not fit together, a batch is larger than all the
-            images, or `out` holds a run of other settings.
+        ValueError: Where an argument is out of its range, images and model do not fit together,
+            a batch is larger than all the images, or `out` holds at least one epoch of a run of
+            other settings.
+        TypeError: For an unknown argument.
         FloatingPointError: Where the loss is no longer finite; says where.
         ImportError: For `tensorboard` where one of the two packages is missing.
     """
@@ -110,9 +113,21 @@ def train(
             "`tensorboard` needs two packages: pip install tensorboard tensorflow. "
             f"Received: `{tensorboard=}`"
         )
+    check_arguments(
+        epochs=epochs,
+        batch_size=batch_size,
+        seed=seed,
+        warmup_epochs=warmup_epochs,
+        accumulate=accumulate,
+        ema_momentum=ema_momentum,
+        label_smoothing=label_smoothing,
+        crop_fraction=crop_fraction,
+        jit_compile=jit_compile,
+        shard=shard,
+    )
     out = Path(out)
     check_fit(model, images)
-    size = model.input_shape[1] or model.preprocessing.image_size
+    size = image_size_of(model)
     steps = len(images) // batch_size
     if not 0 < steps * epochs >= accumulate:
         raise ValueError(
@@ -138,9 +153,7 @@ def train(
         accumulate=accumulate,
         layer_decay=layer_decay,
     )
-    if isinstance(model, ImageModel):
-        model.class_names = images.class_names
-        model.preprocessing.crop_fraction = crop_fraction
+    optimizer = build_optimizer(model, updates, **settings)
     card = {
         "model": model.name,
         "parameters": model.count_params(),
@@ -157,12 +170,9 @@ def train(
         **augmentation,
     }
     card = json.loads(json.dumps(card))  # as it is read back: pairs are lists
+    check_settings(out, card)
     writes = shard[0] == 0
-    claim(out, card, writes)
-    if (out / "card.json").exists():
-        model.load_weights(out / "model.weights.h5")
-        return json.loads((out / "card.json").read_text())
-    resume = Resume(out / "state", seed, writes)
+    resume = Resume(out, seed, writes)
     batches = training_batches(
         images,
         size,
@@ -174,26 +184,8 @@ def train(
         workers=workers,
         **augmentation,
     )
-    if jit_compile == "auto":
-        jit_compile = is_faster_with_xla(model)
-    compiled = dict(
-        loss=keras.losses.CategoricalCrossentropy(
-            from_logits=gives_logits(model), label_smoothing=label_smoothing
-        ),
-        jit_compile=jit_compile,
-    )
-    model.compile(
-        build_optimizer(model, updates, **settings),
-        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
-        **compiled,
-    )
-    # Progress comes after the evaluation's swap and before the state is written.
-    callbacks = [*callbacks, StopAtNonFinite(), Progress(steps, batch_size), resume]
-    if ema_momentum is not None:
-        callbacks.insert(0, keras.callbacks.SwapEMAWeights())
-    if tensorboard and writes:
-        callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard"))
     if validation:
+        check_fit(model, validation)
         evaluation = evaluation_batches(
             validation,
             size,
@@ -203,6 +195,36 @@ def train(
             shard=shard,
             workers=workers,
         )
+
+    # Every argument is checked. From here on the model and the folder change.
+    if isinstance(model, ImageModel):
+        model.class_names = images.class_names
+        model.preprocessing.crop_fraction = crop_fraction
+    if (out / "card.json").exists():
+        model.load_weights(out / "model.weights.h5")
+        return json.loads((out / "card.json").read_text())
+    if writes:
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / "settings.json", card)
+    if jit_compile == "auto":
+        jit_compile = is_faster_with_xla(model)
+    compiled = dict(
+        loss=keras.losses.CategoricalCrossentropy(
+            from_logits=gives_logits(model), label_smoothing=label_smoothing
+        ),
+        jit_compile=jit_compile,
+    )
+    model.compile(
+        optimizer,
+        weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
+        **compiled,
+    )
+    # Progress comes after the evaluation's swap and before the state is written.
+    callbacks = [*callbacks, StopAtNonFinite(), Progress(steps, batch_size), resume]
+    if ema_momentum is not None:
+        callbacks.insert(0, keras.callbacks.SwapEMAWeights())
+    if tensorboard and writes:
+        callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard"))
     if resume.epoch < epochs:
         model.fit(
             batches,
@@ -221,17 +243,14 @@ def train(
         "seconds": sum(row["seconds"] for row in resume.history),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
     }
+    # The optimizer of the run is of no more use: Keras would write it beside the weights, and one
+    # rate per group can't be written to a `.keras` file.
+    model.optimizer = None
     save_weights(model, out / "model.weights.h5", writes)
-    # The optimizer of the run is of no more use, and one rate per group can't be written to a
-    # `.keras` file.
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, metrics=["accuracy"], **compiled)
     if writes:
-        with open(out / "log.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, list(resume.history[0]))
-            writer.writeheader()
-            writer.writerows(resume.history)
         if importlib.util.find_spec("matplotlib"):
             plot_curves({model.name: resume.history}, out / "curves.png")
         write_json(out / "card.json", card)  # the last one: its presence says that all is there
@@ -249,42 +268,54 @@ def evaluate(
 ) -> dict:
     """Top-1, top-5 and cross-entropy of `model` on `images`, in one pass without augmentation.
 
+    Of classes with equal scores the one with the lower index comes first, as with `argmax`. The
+    probability of a class counts as at least 1e-7 in the cross-entropy; logits have no such bound.
+
     Args:
         model: A model from pixels `(B, H, W, 3)` to probabilities or logits `(B, classes)`.
         images: What to evaluate on.
         batch_size: Images per batch.
-        crop_fraction: Share of the resized shorter side that is kept.
+        crop_fraction: Share of the height and of the width of the resized image that is kept.
         workers: Threads that prepare batches.
 
     Returns:
-        `{"images", "top1", "top5", "loss", "seconds"}`; `top1` and `top5` are shares.
+        `{"images", "top1", "top5", "loss", "seconds"}`; `top1` and `top5` are in `[0, 1]`.
+
+    Raises:
+        ValueError: Where images and model do not fit together, or for an argument out of range.
     """
     check_fit(model, images)
-    size = model.input_shape[1] or model.preprocessing.image_size
     started = time.perf_counter()
     batches = evaluation_batches(
-        images, size, batch_size=batch_size, crop_fraction=crop_fraction, workers=workers
+        images,
+        image_size_of(model),
+        batch_size=batch_size,
+        crop_fraction=crop_fraction,
+        workers=workers,
     )
     outputs = [keras.ops.convert_to_numpy(model.predict_on_batch(x)) for x, _, _ in batches]
     scores = np.concatenate(outputs)[: len(images)].astype("float64")  # (N, classes)
     if gives_logits(model):
-        scores = np.exp(scores - scores.max(1, keepdims=True))
-        scores /= scores.sum(1, keepdims=True)
-    of_label = np.take_along_axis(scores, images.labels[:, None], 1)  # (N,) -> (N, 1)
-    rank = (scores > of_label).sum(1)
+        shifted = scores - scores.max(1, keepdims=True)
+        logs = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    else:
+        logs = np.log(np.maximum(scores, 1e-7))
+    labels = images.labels[:, None]  # (N,) -> (N, 1)
+    right = np.argsort(-scores, axis=1, kind="stable")[:, :5] == labels  # (N, up to 5)
     return {
         "images": len(images),
-        "top1": float((rank < 1).mean()),
-        "top5": float((rank < 5).mean()),
-        "loss": float(-np.log(np.maximum(of_label, 1e-7)).mean()),
+        "top1": float(right[:, 0].mean()),
+        "top5": float(right.any(1).mean()),
+        "loss": float(-np.take_along_axis(logs, labels, 1).mean()),
         "seconds": time.perf_counter() - started,
     }
 
 
-def claim(out: Path, settings: dict, writes: bool) -> None:
-    """Notes the settings of the run in `out`; raises where a run of others is there."""
-    path = out / "settings.json"
-    found = json.loads(path.read_text()) if path.exists() else settings
+def check_settings(out: Path, settings: dict) -> None:
+    """Raises where `out` holds at least one epoch of a run of other settings."""
+    if not (out / "card.json").exists() and not any((out / "state").glob("epoch_*.weights.h5")):
+        return
+    found = json.loads((out / "settings.json").read_text())
     if found != settings:
         keys = [key for key in {**found, **settings} if found.get(key) != settings.get(key)]
         there = {key: found.get(key) for key in keys}
@@ -293,9 +324,6 @@ def claim(out: Path, settings: dict, writes: bool) -> None:
             f"`out` holds a run of other settings: {there} there, {asked} here. Repeat that "
             f"run as it was, or take another folder. Received: `out={str(out)!r}`"
         )
-    if writes:
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, settings)
 
 
 def gives_logits(model: keras.Model) -> bool:
@@ -304,9 +332,20 @@ def gives_logits(model: keras.Model) -> bool:
 
 
 def check_fit(model: keras.Model, images: Images) -> None:
-    """Raises where the classes of the images are not as many as those of the model."""
+    """Raises `ValueError` where the classes of the images are not as many as those of the model."""
     if model.output_shape[-1] != len(images.class_names) or len(model.output_shape) != 2:
         raise ValueError(
             f"The model must have one output for each of the {len(images.class_names)} classes "
             f"of the images. Received: a model of output shape {model.output_shape}"
         )
+
+
+def image_size_of(model: keras.Model) -> tuple[int, int]:
+    """`(H, W)` of the images that `model` takes."""
+    size = model.image_size if isinstance(model, ImageModel) else model.input_shape[1:3]
+    if None in size:
+        raise ValueError(
+            "The model must have a known height and width, or be an `ImageModel`. "
+            f"Received: a model of input shape {model.input_shape}"
+        )
+    return size

@@ -1,0 +1,24 @@
+"""Tables in Markdown."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Collection[int] = ()
+) -> str:
+    """A Markdown table, without a line break at its end.
+
+    Args:
+        head: Titles of the columns.
+        rows: One cell per column.
+        numeric: Indices of the columns that are aligned to the right.
+
+    Example:
+
+    >>> print(markdown_table(["model", "ms"], [["`MixerS16`", "3.1"]], numeric=[1]))
+    | model | ms |
+    | --- | ---: |
+    | `MixerS16` | 3.1 |
+    """
+    rule = ["---:" if column in numeric else "---" for column in range(len(head))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])

@@ -1,5 +1,0 @@
-"""The former name of `containers`."""
-
-from keras_shiftmlp.checkpoints.containers import container, read
-
-__all__ = ["container", "read"]

@@ -1,0 +1,124 @@
+"""Images from folders and arrays, what is refused, and the command line on a folder."""
+
+import json
+import logging
+import os
+
+import keras
+import numpy as np
+import pytest
+from cases import BACKEND
+from PIL import Image
+
+from keras_shiftmlp import cli, training
+
+pytest.importorskip("grain")
+once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+
+
+def picture(seed, size=(20, 24)):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3)).astype("uint8")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of five pictures each, in every mode that cameras and editors write."""
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for index, mode in enumerate(("RGB", "L", "RGBA", "CMYK", "P")):
+            image = Image.fromarray(picture(index)).convert(mode)
+            suffix = "jpg" if mode == "CMYK" else "png"
+            image.save(tmp_path / "data" / name / f"{mode}.{suffix}")
+    return tmp_path / "data"
+
+
+@once
+def test_every_kind_of_file_becomes_rgb(folder):
+    images = training.load_images(folder)
+    assert images.class_names == ("cat", "dog") and len(images) == 10
+    assert images.labels.tolist() == [0] * 5 + [1] * 5
+    assert {images[i].mode for i in range(10)} == {"RGB"}
+    assert images.resized(8).source.shape == (10, 8, 8, 3)
+    turned = training.load_images(folder, ["dog", "cat"])
+    assert {path.split(os.sep)[-2] for path in turned.source[:5]} == {"dog"}
+
+
+@once
+def test_broken_files_are_counted_and_left_out(folder, caplog):
+    whole = (folder / "cat" / "CMYK.jpg").read_bytes()
+    (folder / "cat" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "dog" / "text.png").write_text("not a picture")
+    (folder / "dog" / "empty.jpg").write_bytes(b"")
+    with caplog.at_level(logging.WARNING, logger="keras_shiftmlp"):
+        images = training.load_images(folder)
+    assert len(images) == 10 and len(images.skipped) == 3
+    assert "Left out 3 unreadable of 13 files" in caplog.text and "cut.jpg" in caplog.text
+    assert images.labels.tolist() == [0] * 5 + [1] * 5
+
+
+@once
+def test_broken_folders_are_refused(folder, caplog):
+    with pytest.raises(ValueError, match="one subfolder per class is needed"):
+        training.load_images(folder / "nowhere")
+    with pytest.raises(ValueError, match="Received: dog"):
+        training.load_images(folder, ["cat", "horse"])
+    (folder / "empty").mkdir()
+    with pytest.raises(ValueError, match="Class 'empty' has no image"):
+        training.load_images(folder)
+    (folder / "empty" / "bad.jpg").write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"Class 'empty' .* has no readable image"):
+        training.load_images(folder)
+    with caplog.at_level(logging.WARNING, logger="keras_shiftmlp"):
+        (folder / "empty" / "bad.jpg").unlink()
+        (folder / "empty").rmdir()
+        training.load_images(folder, ["cat", "dog", "horse"])
+    assert "No image of 1 of the classes: horse" in caplog.text
+
+
+@once
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 2], "labels from 0 to 2"), ([-1, 0], "labels from -1"), ([0.0, 1.0], "one integer")],
+)
+def test_bad_labels_are_refused(labels, message):
+    with pytest.raises(ValueError, match=message):
+        training.load_images((np.zeros((2, 8, 8, 3), "uint8"), labels), ["a", "b"])
+
+
+@once
+def test_bad_arrays_are_refused():
+    with pytest.raises(ValueError, match=r"uint8 pixels. Received: float64"):
+        training.load_images((np.zeros((2, 8, 8, 3)), [0, 1]))
+    with pytest.raises(ValueError, match="There is no image"):
+        training.load_images((np.zeros((0, 8, 8, 3), "uint8"), np.zeros(0, int)), ["a"])
+
+
+@once
+def test_a_split_keeps_the_shares_and_loses_nothing():
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    pixels = np.arange(100, dtype="uint8")[:, None, None, None] * np.ones((1, 2, 2, 3), "uint8")
+    images = training.load_images((pixels, labels))
+    kept, held = images.split(20, seed=3)
+    assert np.bincount(held.labels).tolist() == [10, 6, 4]
+    numbers = np.concatenate([kept.source[:, 0, 0, 0], held.source[:, 0, 0, 0]])
+    assert sorted(numbers.tolist()) == list(range(100))
+    again = images.split(0.2, seed=3)[1]
+    np.testing.assert_array_equal(again.source, held.source)
+    with pytest.raises(ValueError, match="held_out=100"):
+        images.split(100)
+
+
+@on_torch
+def test_the_command_line_trains_and_evaluates(folder, tmp_path, capsys):
+    out = str(tmp_path / "run")
+    data = ["--data", str(folder)]
+    changes = ["--set", "epochs=2", "batch_size=4", "flip=False"]
+    cli.main(["train", "MixerNano", *data, "--hold-out", "2", *changes, "--out", out])
+    assert json.loads(capsys.readouterr().out)["epoch"] == 2
+    cli.main(["evaluate", f"{out}/model.keras", *data])
+    result = json.loads(capsys.readouterr().out)
+    assert result["images"] == 10 and 0 <= result["top1"] <= result["top5"] == 1
+    model = keras.models.load_model(f"{out}/model.keras")
+    expected = training.evaluate(model, training.load_images(folder))
+    assert expected["loss"] == pytest.approx(result["loss"], rel=1e-5)

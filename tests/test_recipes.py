@@ -1,0 +1,172 @@
+"""Recipes against the papers, and one short run of each."""
+
+import json
+import runpy
+import sys
+
+import keras
+import numpy as np
+import pytest
+from cases import BACKEND, HERE
+
+import keras_shiftmlp
+from keras_shiftmlp import training
+
+pytest.importorskip("grain")
+once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+
+# What DeiT (Touvron et al., 2021, Table 9) gives, whose augmentation S2-MLP and S2-MLPv2 name:
+# RandAugment 9/0.5 (magnitude 9 of 10, two operations), MixUp 0.8, CutMix 1.0, erasing 0.25.
+DEIT = dict(randaugment=(2, 0.9), mixup=0.8, cutmix=1.0, erase=0.25)
+
+# Of the papers, by the recipe's name. All train for 300 epochs at 224 pixels.
+PUBLISHED = {
+    # Tolstikhin et al., 2021, section 3 and Table 4 (ImageNet, B and L): Adam with linear warm-up
+    # over 10k steps and linear decay; RandAugment with 2 layers of magnitude 15 out of 30.
+    "mixer_imagenet": dict(
+        batch_size=4096,
+        learning_rate=1e-3,
+        schedule="linear",
+        warmup_steps=10_000,
+        weight_decay=0.1,
+        clip_norm=1.0,
+        label_smoothing=0.0,
+        randaugment=(2, 0.5),
+        mixup=0.5,
+        drop_path_rate=0.1,
+    ),
+    # Yu et al., 2021 (S2-MLP), section 4.1; from DeiT: warm-up, stochastic depth, smoothing 0.1.
+    "s2_mlp_imagenet": dict(
+        batch_size=1024,
+        learning_rate=1e-3,
+        final_learning_rate=1e-5,
+        warmup_epochs=5,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        drop_path_rate=0.1,
+        **DEIT,
+    ),
+    # Yu et al., 2021 (S2-MLPv2), section 5, Small/7.
+    "s2_mlp_v2_imagenet": dict(
+        batch_size=1024,
+        learning_rate=2e-3,
+        final_learning_rate=1e-5,
+        warmup_epochs=10,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        ema_momentum=0.9999,
+        drop_path_rate=0.1,
+        **DEIT,
+    ),
+    # Zheng et al., 2022, section 4.1 and appendix, Tiny.
+    "ms_mlp_imagenet_paper": dict(
+        batch_size=1024,
+        learning_rate=1e-3,
+        warmup_learning_rate=1e-5,
+        final_learning_rate=1e-5,
+        warmup_epochs=20,
+        weight_decay=0.05,
+        clip_norm=5.0,
+        label_smoothing=0.1,
+        drop_path_rate=0.2,
+        **DEIT,
+    ),
+    # The released code: config.py and the Tiny configuration; rates per 512 images of a batch are
+    # 5e-4, 5e-7 (warm-up) and 5e-6 (least).
+    "ms_mlp_imagenet_code": dict(
+        batch_size=1024,
+        learning_rate=5e-4 * 1024 / 512,
+        warmup_learning_rate=5e-7 * 1024 / 512,
+        final_learning_rate=5e-6 * 1024 / 512,
+        warmup_epochs=20,
+        weight_decay=0.05,
+        clip_norm=5.0,
+        label_smoothing=0.1,
+        drop_path_rate=0.1,
+        **DEIT,
+    ),
+}
+# What is not in the table above has the value of a plain run.
+SHARED = dict(epochs=300, crop_scale=(0.08, 1.0), crop_fraction=0.875, flip=True)
+PLAIN = dict(
+    schedule="cosine",
+    warmup_learning_rate=0.0,
+    final_learning_rate=1e-5,
+    clip_norm=None,
+    ema_momentum=None,
+    accumulate=1,
+    layer_decay=1.0,
+    cutmix=0.0,
+    erase=0.0,
+    crop_padding=0,
+)
+
+
+@once
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_recipes_are_those_of_the_papers(name):
+    recipe = training.recipe(name)
+    expected = {**SHARED, **PUBLISHED[name]}
+    assert {key: recipe.get(key) for key in expected} == expected
+    rest = {key: value for key, value in recipe.items() if key not in expected}
+    assert rest == {key: PLAIN[key] for key in rest}
+
+
+@once
+def test_every_imagenet_recipe_is_in_the_table():
+    assert {name for name in training.RECIPES if "imagenet" in name} == set(PUBLISHED)
+
+
+@once
+def test_every_family_has_its_recipe():
+    general = {name for name in keras_shiftmlp.models.__all__ if name in training.FAMILY_RECIPES}
+    assert general == set(training.FAMILY_RECIPES)
+    for name in [*keras_shiftmlp.list_models(), *general]:
+        # The family is the longest general name that the model's begins with.
+        family = max(filter(name.startswith, general), key=len)
+        assert training.imagenet_recipe(name) == training.FAMILY_RECIPES[family]
+    assert training.imagenet_recipe("ms-mlp-tiny") == "ms_mlp_imagenet_paper"
+    with pytest.raises(ValueError, match="name='resnet'"):
+        training.imagenet_recipe("resnet")
+
+
+@once
+def test_changes_leave_the_recipes_alone():
+    changed = training.recipe("finetune", epochs=2, mixup=0.5)
+    assert changed == {**training.RECIPES["finetune"], "epochs": 2, "mixup": 0.5}
+    assert training.RECIPES["finetune"]["epochs"] == 15
+    with pytest.raises(ValueError, match="recipe='resnet'"):
+        training.recipe("resnet")
+
+
+RUNS = {
+    "MixerNano": "mixer_imagenet",
+    "S2MLPNano": "s2_mlp_imagenet",
+    "S2MLPv2Nano": "s2_mlp_v2_imagenet",
+    "MSMLPNano": "ms_mlp_imagenet_paper",
+    "MSMLPNano again": "ms_mlp_imagenet_code",
+}
+
+
+# PyTorch warns once about a line of Keras's `Equalization`.
+@pytest.mark.filterwarnings("ignore:(?s).*Tensor.T is deprecated on 0-D")
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+@pytest.mark.parametrize("run", RUNS)
+def test_every_imagenet_recipe_runs(run, tmp_path, monkeypatch, capsys):
+    name, recipe = run.partition(" ")[0], RUNS[run]
+    arguments = [name, "--smoke", "--out", str(tmp_path), "--epochs", "1", "--workers", "2"]
+    arguments += ["--recipe", recipe] if "again" in run else []
+    monkeypatch.syspath_prepend(HERE.parent / "examples")
+    monkeypatch.setattr(sys, "argv", ["train_imagenet.py", *arguments])
+    runpy.run_path(HERE.parent / "examples" / "train_imagenet.py", run_name="__main__")
+    assert f"32 training and 8 validation images, {recipe}" in capsys.readouterr().out
+    card = json.loads((tmp_path / "card.json").read_text())
+    values = {**training.recipe(recipe), "epochs": 1, "batch_size": 16, "warmup_steps": 2}
+    model = keras.models.load_model(tmp_path / "model.keras")
+    rates = [layer.rate for layer in model.layers if hasattr(layer, "rate")]
+    assert max(rates) == pytest.approx(values.pop("drop_path_rate"))
+    values.pop("warmup_epochs", None)  # `warmup_steps` replaces it
+    if "ema_momentum" in values:
+        values["ema_momentum"] = 0.0  # of two updates: the last weights
+    assert {key: card[key] for key in values} == json.loads(json.dumps(values))
+    assert len(card["history"]) == 1 and np.isfinite(card["history"][0]["val_loss"])

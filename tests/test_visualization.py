@@ -1,0 +1,154 @@
+"""Plots, by the data in their figures."""
+
+import numpy as np
+import pytest
+from cases import BACKEND
+
+from keras_shiftmlp import visualization
+
+pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+
+ROWS = [
+    {"epoch": 1, "loss": 2.0, "top1": 0.3, "val_loss": 1.8, "val_top1": 0.4},
+    {"epoch": 2, "loss": 1.5, "top1": 0.5, "val_loss": 1.6, "val_top1": 0.45},
+]
+WITHOUT_VALIDATION = [{"epoch": 1, "loss": 3.0, "top1": 0.1}]
+
+
+def data(line):
+    return line.get_xdata().tolist(), line.get_ydata().tolist()
+
+
+def test_curves_are_the_history():
+    figure = visualization.plot_curves({"one": ROWS, "two": WITHOUT_VALIDATION})
+    loss, accuracy = figure.axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("cross-entropy", "top-1 accuracy")
+    assert [axis.get_xlabel() for axis in figure.axes] == ["epoch", "epoch"]
+    assert [data(line) for line in loss.lines] == [
+        ([1, 2], [1.8, 1.6]),
+        ([1, 2], [2.0, 1.5]),
+        ([1], [3.0]),
+    ]
+    assert [data(line) for line in accuracy.lines] == [
+        ([1, 2], [0.4, 0.45]),
+        ([1, 2], [0.3, 0.5]),
+        ([1], [0.1]),
+    ]
+    # Validation is solid and training dashed, in one colour per run.
+    assert [line.get_linestyle() for line in loss.lines] == ["-", "--", "--"]
+    colors = [line.get_color() for line in loss.lines]
+    assert colors[0] == colors[1] != colors[2]
+    names = [text.get_text() for text in accuracy.get_legend().get_texts()]
+    assert names == ["one", "two"]
+
+
+def test_one_epoch_is_seen():
+    """A line through one point has no length: the point needs a marker."""
+    figure = visualization.plot_curves({"run": ROWS[:1]})
+    for axis in figure.axes:
+        assert len(axis.lines) == 2
+        for line in axis.lines:
+            assert len(line.get_xdata()) == 1
+            assert line.get_marker() not in ("", "None", None) and line.get_markersize() > 0
+
+
+def test_predictions_say_what_is_right():
+    images = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 3)).astype("uint8")
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.25, 0.75]])
+    figure = visualization.plot_predictions(images, [0, 1, 1], scores, ["cat", "dog"], columns=2)
+    right, wrong, last = figure.axes[:3]
+    assert right.get_title() == "✓ cat (90%)" and right.title.get_color() == "tab:green"
+    assert wrong.get_title() == "✗ cat (80%)\ntrue: dog" and wrong.title.get_color() == "tab:red"
+    assert last.get_title() == "✓ dog (75%)" and last.title.get_color() == "tab:green"
+    for axis, image in zip(figure.axes, images):
+        np.testing.assert_array_equal(axis.images[0].get_array(), image)
+    assert len(figure.axes) == 4 and not figure.axes[3].images
+
+
+def test_one_prediction():
+    figure = visualization.plot_predictions(
+        np.zeros((1, 4, 4, 3), "uint8"), [0], np.ones((1, 1)), ["cat"], columns=1
+    )
+    assert figure.axes[0].get_title() == "✓ cat (100%)"
+
+
+def test_confusion_has_true_classes_as_rows():
+    names = ["a", "b", "c"]
+    labels, predicted = [0, 0, 0, 1, 1, 2], [0, 1, 1, 1, 1, 0]
+    figure = visualization.plot_confusion(labels, predicted, names)
+    [axis] = figure.axes
+    assert axis.get_ylabel() == "true" and axis.get_xlabel() == "predicted"
+    assert [text.get_text() for text in axis.get_xticklabels()] == names
+    assert [text.get_text() for text in axis.get_yticklabels()] == names
+    # A text at (column, row): the number of images.
+    counts = {text.get_position(): int(text.get_text()) for text in axis.texts}
+    expected = [[1, 2, 0], [0, 2, 0], [1, 0, 0]]
+    assert counts == {(x, y): expected[y][x] for y in range(3) for x in range(3)}
+    shares = [[1 / 3, 2 / 3, 0], [0, 1, 0], [1, 0, 0]]
+    np.testing.assert_allclose(axis.images[0].get_array(), shares)
+    # Row 0 is above row 1, as in a table.
+    assert axis.get_ylim()[0] > axis.get_ylim()[1]
+    assert axis.get_title() == "50.0% of 6 images right"
+    for text in axis.texts:
+        column, row = text.get_position()
+        assert text.get_color() == ("white" if shares[row][column] > 0.5 else "black")
+
+
+def test_a_class_without_images_has_an_empty_row():
+    figure = visualization.plot_confusion([0], [0], ["a", "b"])
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), [[1, 0], [0, 0]])
+
+
+BENCHMARK = [
+    dict(model="a", backend="torch", mode="predict", params=2e6, ms=3.0, ratio=1.5),
+    dict(model="b", backend="torch", mode="predict", params=4e6, ms=5.0, ratio=1.2),
+    dict(model="a", backend="jax", mode="predict", params=2e6, ms=2.0, ratio=1.1),
+]
+
+
+def test_benchmark_has_a_point_and_a_bar_per_row():
+    figure = visualization.plot_benchmark(BENCHMARK)
+    above, below = figure.axes
+    points = [collection.get_offsets().tolist() for collection in above.collections]
+    assert points == [[[2.0, 3.0], [4.0, 5.0]], [[2.0, 2.0]]]
+    assert [text.get_text() for text in above.texts] == ["a", "b", "a"]
+    heights = [bar.get_height() for bar in below.patches]
+    assert heights == [1.5, 1.2, 1.1]
+    # The bars of a model are around its tick.
+    centres = [bar.get_x() + bar.get_width() / 2 for bar in below.patches]
+    np.testing.assert_allclose(centres, [-0.2, 0.8, 0.2])
+
+
+def test_profile_has_a_bar_per_layer():
+    rows = [
+        dict(model="a", backend="jax", layer="Dense", ms=2.0, matmul_ms=1.0),
+        dict(model="a", backend="jax", layer="Norm", ms=0.5, matmul_ms=0.0),
+    ]
+    [axis] = visualization.plot_profile(rows).axes
+    assert [bar.get_width() for bar in axis.patches] == [0.5, 2.0, 0.0, 1.0]
+    assert [text.get_text().strip() for text in axis.texts] == ["2.00 x"]
+
+
+PLOTS = {
+    "curves": lambda path: visualization.plot_curves({"run": ROWS}, path),
+    "predictions": lambda path: visualization.plot_predictions(
+        np.zeros((1, 4, 4, 3), "uint8"), [0], np.ones((1, 1)), ["cat"], path
+    ),
+    "confusion": lambda path: visualization.plot_confusion([0], [0], ["a"], path),
+    "benchmark": lambda path: visualization.plot_benchmark(BENCHMARK, path),
+}
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_path_saves_the_figure(name, tmp_path):
+    from PIL import Image
+
+    figure = PLOTS[name](tmp_path / "plot.png")
+    with Image.open(tmp_path / "plot.png") as picture:
+        assert picture.format == "PNG"
+        width, height = 110 * figure.get_size_inches()
+        assert picture.size == pytest.approx((width, height), abs=1)
+    (tmp_path / "plot.png").unlink()
+    PLOTS[name](None)
+    assert not list(tmp_path.iterdir())
