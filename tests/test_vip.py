@@ -144,7 +144,9 @@ def test_a_released_file_of_full_size_loads(size, layout, container, last_block,
     if stem:
         path = f"stage_{stem[-1]}_stem/bias"
         np.testing.assert_array_equal(weights[path], state[f"{stem}.proj.bias"])
-    with pytest.raises(ValueError, match="These weights belong to `segments=.*Received: `segments"):
+    with pytest.raises(
+        ValueError, match=r"These weights belong to `segments=.*Received: `segments"
+    ):
         keras_shiftmlp.get_model(
             "ViP", dims=(192,) * 4, segments=(8, 4, 4, 4), weights=tmp_path / "vip.pth"
         )
