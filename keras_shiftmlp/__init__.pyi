@@ -19,6 +19,12 @@ from .models import ASMLP as ASMLP
 from .models import ASMLPTiny as ASMLPTiny
 from .models import ASMLPSmall as ASMLPSmall
 from .models import ASMLPBase as ASMLPBase
+from .models import CycleMLP as CycleMLP
+from .models import CycleMLPB1 as CycleMLPB1
+from .models import CycleMLPB2 as CycleMLPB2
+from .models import CycleMLPB3 as CycleMLPB3
+from .models import CycleMLPB4 as CycleMLPB4
+from .models import CycleMLPB5 as CycleMLPB5
 from .models import GMixer as GMixer
 from .models import GMixer12 as GMixer12
 from .models import GMixer24 as GMixer24
@@ -73,6 +79,11 @@ from .models import SMLPNet as SMLPNet
 from .models import SMLPNetTiny as SMLPNetTiny
 from .models import SMLPNetSmall as SMLPNetSmall
 from .models import SMLPNetBase as SMLPNetBase
+from .models import ViP as ViP
+from .models import ViPSmall14 as ViPSmall14
+from .models import ViPSmall7 as ViPSmall7
+from .models import ViPMedium7 as ViPMedium7
+from .models import ViPLarge7 as ViPLarge7
 from .models import WaveMLP as WaveMLP
 from .models import WaveMLPTinyDW as WaveMLPTinyDW
 from .models import WaveMLPTiny as WaveMLPTiny

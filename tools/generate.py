@@ -14,13 +14,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # of this checkout, whichever one is installed
+
 import stubs
 
 from keras_shiftmlp import list_models
 from keras_shiftmlp.benchmark import report
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
 
-ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 MODELS = DOCS / "models.json"
 

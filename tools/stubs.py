@@ -11,8 +11,6 @@ import types
 import typing
 from pathlib import Path
 
-# The stubs are those of this checkout, whichever one is installed.
-sys.path.insert(0, str(Path(__file__).parents[1]))
 os.environ.setdefault("KERAS_BACKEND", "numpy")
 
 from keras_shiftmlp import models

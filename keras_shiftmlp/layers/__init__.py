@@ -7,6 +7,7 @@ import keras  # noqa: F401
 from keras_shiftmlp.kernels.gelu import gelu_tanh
 from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.axial_shift import AxialShift
+from keras_shiftmlp.layers.cycle_fc import CycleFC
 from keras_shiftmlp.layers.functional import (
     channel_mlp,
     patch_embedding,
@@ -29,10 +30,12 @@ from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
 from keras_shiftmlp.layers.strided_conv import strided_conv
 from keras_shiftmlp.layers.token_dense import TokenDense
+from keras_shiftmlp.layers.weighted_permute_mlp import WeightedPermuteMLP
 
 __all__ = [
     "Affine",
     "AxialShift",
+    "CycleFC",
     "HierarchicalRearrangement",
     "ImagePreprocessing",
     "LayerScale",
@@ -48,6 +51,7 @@ __all__ = [
     "SpatialShift",
     "SplitAttention",
     "TokenDense",
+    "WeightedPermuteMLP",
     "channel_mlp",
     "gelu_tanh",
     "patch_embedding",

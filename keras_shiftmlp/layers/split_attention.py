@@ -36,7 +36,8 @@ class SplitAttention(keras.layers.Layer):
         pooling: `"sum"` (the paper's equation) or `"mean"` over the positions.
         kernel_initializer: Initializer of `W_1` and `W_2`. `None` draws kernels and biases
             uniformly within `1 / sqrt(fan_in)`, PyTorch's default.
-        use_bias: Whether the dense layers have biases, as in Hire-MLP and Wave-MLP.
+        use_bias: Whether the dense layers have biases. Vision Permutator, CycleMLP, Hire-MLP and
+            Wave-MLP have them and take the mean over the positions.
 
     Call arguments:
         inputs: List of `K >= 2` tensors, each `(B, H, W, C)`.

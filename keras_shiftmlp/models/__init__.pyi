@@ -10,14 +10,14 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'CycleMLP', 'CycleMLPB1', 'CycleMLPB2', 'CycleMLPB3', 'CycleMLPB4', 'CycleMLPB5', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'ViP', 'ViPSmall14', 'ViPSmall7', 'ViPMedium7', 'ViPLarge7', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
 
 def ASMLP(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -74,6 +74,12 @@ def ASMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='asmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), shift_size=5, mlp_ratio=4
+
     Reference: [AS-MLP](https://arxiv.org/abs/2107.08391).
 
     Example:
@@ -87,7 +93,7 @@ def ASMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -113,7 +119,7 @@ def ASMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -139,7 +145,7 @@ def ASMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -160,12 +166,205 @@ def ASMLPBase(
     The other arguments are those of `ASMLP`.
     """
 
+def CycleMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """CycleMLP of any size. Images need at least 3 rows and 3 columns.
+
+    Args:
+        dims: Channels of each stage. The first stage has a stride of 4, each further one halves
+            the map.
+        depths: Blocks of each stage.
+        mlp_ratios: Hidden width of the channel MLP of each stage, in multiples of its channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='cyclemlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, dims=(64, 128, 320,
+        512), depths=(2, 2, 4, 2), mlp_ratios=(4, 4, 4, 4)
+
+    Reference: [CycleMLP](https://arxiv.org/abs/2107.10224).
+
+    Example:
+
+    >>> CycleMLP(dims=(16, 32), depths=(1, 1), mlp_ratios=(4, 4),
+    ...          input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def CycleMLPB1(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b1',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(2, 2, 4, 2), mlp_ratios=(4, 4, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB2(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b2',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 3, 10, 3),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(2, 3, 10, 3), mlp_ratios=(4, 4, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB3(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b3',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 4, 18, 3),
+    mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(3, 4, 18, 3), mlp_ratios=(8, 8, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB4(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b4',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 8, 27, 3),
+    mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(3, 8, 27, 3), mlp_ratios=(8, 8, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB5(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b5',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 4, 24, 3),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(96, 192, 384, 768), depths=(3, 4, 24, 3), mlp_ratios=(4, 4, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
 def GMixer(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -223,6 +422,12 @@ def GMixer(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gmixer',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=12, tokens_mlp_dim=384, channels_mlp_dim=1536, norm_epsilon=1e-06
+
     Reference: timm's [gMixer](https://huggingface.co/timm/gmixer_24_224.ra3_in1k).
 
     Example:
@@ -237,7 +442,7 @@ def GMixer12(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -264,7 +469,7 @@ def GMixer24(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -291,7 +496,7 @@ def GMLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -350,6 +555,12 @@ def GMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=256, depth=30, mlp_ratio=6, norm_epsilon=1e-06, gate_norm_epsilon=1e-05
+
     Reference: [gMLP](https://arxiv.org/abs/2105.08050).
 
     Example:
@@ -363,7 +574,7 @@ def GMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -390,7 +601,7 @@ def GMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -417,7 +628,7 @@ def GMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -444,7 +655,7 @@ def HireMLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -503,6 +714,13 @@ def HireMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='hiremlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, dims=(64, 128, 320,
+        512), depths=(2, 2, 4, 2), region_sizes=(4, 3, 3, 2), shift_cycles=(2, 2, 3, 2),
+        shift_units=(2, 2, 1, 1), mlp_ratio=4
+
     Reference: [Hire-MLP](https://arxiv.org/abs/2108.13341).
 
     Example:
@@ -517,7 +735,7 @@ def HireMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -544,7 +762,7 @@ def HireMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -571,7 +789,7 @@ def HireMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -598,7 +816,7 @@ def HireMLPLarge(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1164,7 +1382,7 @@ def MSMLPSwin(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1228,6 +1446,14 @@ def MSMLPSwin(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='msmlpswin',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=2,
+        dims=(48, 96, 192, 384, 768), depths=(2, 2, 2, 6, 2), kernel_sizes=((1, 1, 3, 5, 7), (1, 1,
+        3, 5, 7)), shifts=(-2, -1, 0, 1, 2), num_heads=(6, 12, 24), window_size=7, mlp_ratio=4,
+        layer_scale_init=1e-06
+
     Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
 
     Example:
@@ -1242,7 +1468,7 @@ def MSMLPSwinTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1272,7 +1498,7 @@ def MSMLPSwinSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1302,7 +1528,7 @@ def MSMLPSwinBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1332,7 +1558,7 @@ def ResMLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1388,6 +1614,12 @@ def ResMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='resmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=12, mlp_ratio=4, layer_scale_init=0.1
+
     Reference: [ResMLP](https://arxiv.org/abs/2105.03404).
 
     Example:
@@ -1401,7 +1633,7 @@ def ResMLPS12(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1427,7 +1659,7 @@ def ResMLPS24(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1453,7 +1685,7 @@ def ResMLPS36(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1479,7 +1711,7 @@ def ResMLPB24(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1892,7 +2124,7 @@ def ShiftViT(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1949,6 +2181,12 @@ def ShiftViT(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='shiftvit',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(6, 8, 18, 6), n_div=12, mlp_ratio=2
+
     Reference: [ShiftViT](https://arxiv.org/abs/2201.10801).
 
     Example:
@@ -1962,7 +2200,7 @@ def ShiftViTTinyLight(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -1988,7 +2226,7 @@ def ShiftViTTinyR2(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2014,7 +2252,7 @@ def ShiftViTSmallLight(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2040,7 +2278,7 @@ def ShiftViTSmallR2(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2066,7 +2304,7 @@ def SMLPNet(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2121,6 +2359,12 @@ def SMLPNet(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='smlpnet',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(80, 160, 320, 640), depths=(2, 8, 14, 2), mlp_ratio=3
+
     Reference: [sMLPNet](https://arxiv.org/abs/2109.05422).
 
     Example:
@@ -2134,7 +2378,7 @@ def SMLPNetTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2159,7 +2403,7 @@ def SMLPNetSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2184,7 +2428,7 @@ def SMLPNetBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2204,12 +2448,194 @@ def SMLPNetBase(
     The other arguments are those of `SMLPNet`.
     """
 
+def ViP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 2, 1, 1),
+    dims: Sequence[int] = (192, 384, 384, 384),
+    depths: Sequence[int] = (4, 3, 8, 3),
+    segments: Sequence[int | Sequence[int]] = (32, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """Vision Permutator (ViP) for one size of image.
+
+    Args:
+        patch_sizes: Side of the patches at the start of each stage, in positions of the previous
+            stage; the first is in pixels. 1 after the first stage: no patches.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        segments: Height and width of each stage's map, as one number or two. Both must divide the
+            stage's channels. The weights of a network fit these numbers only.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='vip',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(7, 2, 1,
+        1), dims=(192, 384, 384, 384), depths=(4, 3, 8, 3), segments=(32, 16, 16, 16), mlp_ratio=3
+
+    Reference: [Vision Permutator](https://arxiv.org/abs/2106.12368).
+
+    Example:
+
+    >>> ViP(patch_sizes=(4, 2), dims=(24, 36), depths=(1, 1), segments=((8, 12), (4, 6)),
+    ...     input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ViPSmall14(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_small14',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (14, 1, 1, 1),
+    dims: Sequence[int] = (384, 384, 384, 384),
+    depths: Sequence[int] = (4, 3, 8, 3),
+    segments: Sequence[int | Sequence[int]] = (16, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `patch_sizes=(14, 1, 1, 1), dims=(384, 384, 384, 384), depths=(4, 3, 8, 3), segments=(16, 16, 16, 16)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def ViPSmall7(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_small7',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 2, 1, 1),
+    dims: Sequence[int] = (192, 384, 384, 384),
+    depths: Sequence[int] = (4, 3, 8, 3),
+    segments: Sequence[int | Sequence[int]] = (32, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `dims=(192, 384, 384, 384), depths=(4, 3, 8, 3)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def ViPMedium7(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_medium7',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 1, 2, 1),
+    dims: Sequence[int] = (256, 256, 512, 512),
+    depths: Sequence[int] = (4, 3, 14, 3),
+    segments: Sequence[int | Sequence[int]] = (32, 32, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `patch_sizes=(7, 1, 2, 1), dims=(256, 256, 512, 512), depths=(4, 3, 14, 3), segments=(32, 32, 16, 16)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def ViPLarge7(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_large7',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 2, 1, 1),
+    dims: Sequence[int] = (256, 512, 512, 512),
+    depths: Sequence[int] = (8, 8, 16, 4),
+    segments: Sequence[int | Sequence[int]] = (32, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `dims=(256, 512, 512, 512), depths=(8, 8, 16, 4)`.
+
+    The other arguments are those of `ViP`.
+    """
+
 def WaveMLP(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2269,6 +2695,13 @@ def WaveMLP(
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
 
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='wavemlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, dims=(64, 128, 320,
+        512), depths=(2, 2, 4, 2), mlp_ratios=(4, 4, 4, 4), norm='group', stem_norm=True,
+        phase_conv='dense'
+
     Reference: [Wave-MLP](https://arxiv.org/abs/2111.12294).
 
     Example:
@@ -2283,7 +2716,7 @@ def WaveMLPTinyDW(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2310,7 +2743,7 @@ def WaveMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2337,7 +2770,7 @@ def WaveMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2364,7 +2797,7 @@ def WaveMLPMedium(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -2391,7 +2824,7 @@ def WaveMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,

@@ -1,0 +1,54 @@
+from families import Case, Golden
+from keras_shiftmlp.checkpoints.sources import official_vip
+
+CASES = [
+    Case(
+        "vip",
+        "ViP",
+        dict(
+            patch_sizes=(4, 2, 1),
+            dims=(24, 36, 36),
+            depths=(1, 1, 1),
+            segments=((8, 12), (4, 6), (4, 6)),
+            mlp_ratio=2,
+        ),
+        map_shape=(4, 6, 36),
+        levels=("P2", "P3"),
+        any_size=False,
+    ),
+]
+_VIP = dict(depths=(1, 1, 2, 1))
+
+GOLDEN = {
+    "vip_official": Golden(
+        "ViP",
+        _VIP | dict(patch_sizes=(7, 2, 1, 1), dims=(16, 32, 32, 32), segments=(8, 4, 4, 4)),
+        official_vip.SMALL_7,
+    ),
+    "vip_official_m_like": Golden(
+        "ViP",
+        _VIP | dict(patch_sizes=(7, 1, 2, 1), dims=(16, 16, 24, 24), segments=(8, 8, 4, 4)),
+        official_vip.MEDIUM_7,
+    ),
+}
+
+# The settings in the paper, where they are not the common ones; see the recipe for their source.
+RECIPES = {
+    "vip_imagenet": dict(
+        epochs=300,
+        batch_size=2048,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        crop_scale=(0.08, 1.0),
+        crop_fraction=0.9,
+        flip=True,
+        learning_rate=0.002,
+        warmup_epochs=20,
+        warmup_learning_rate=1e-06,
+        randaugment=(2, 0.9),
+        mixup=0.8,
+        cutmix=1.0,
+        erase=0.25,
+        drop_path_rate=0.1,
+    ),
+}
