@@ -79,15 +79,8 @@ def shiftvit(
     check_stages(dims=dims, depths=depths)
     check_integers(patch_size=patch_size, dims=dims, depths=depths, n_div=n_div)
     check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
-    smallest = patch_size * 2 ** (len(dims) - 1)
 
     def features(x, drop_path_rate):
-        shape = tuple(x.shape[1:])
-        if any(side is not None and side < smallest for side in shape[:2]):
-            raise ValueError(
-                f"Height and width must be at least {smallest}, so that one position is left after "
-                f"{len(dims)} stages. Received: `input_shape={shape}`"
-            )
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
         for s, (dim, depth) in enumerate(zip(dims, depths)):
             name = f"stage_{s}"
@@ -121,8 +114,22 @@ def shiftvit(
     return features
 
 
+def check_shape(shape, patch_size: int, dims: Sequence[int], **_) -> None:
+    """Raises unless a known side leaves a position for the last stage."""
+    smallest = patch_size * 2 ** (len(dims) - 1)
+    if any(side is not None and side < smallest for side in shape[:2]):
+        raise ValueError(
+            f"Height and width must be at least {smallest}, so that one position is left after "
+            f"{len(dims)} stages. Received: `input_shape={shape}`"
+        )
+
+
 ShiftViT = Constructor(
-    "ShiftViT", shiftvit, preprocessing="imagenet_mean_std", head_initializer=NORMAL
+    "ShiftViT",
+    shiftvit,
+    preprocessing="imagenet_mean_std",
+    check_shape=check_shape,
+    head_initializer=NORMAL,
 )
 ShiftViTTinyLight = ShiftViT.size("ShiftViTTinyLight", CONFIGS["Tiny/light"], PAPER["Tiny/light"])
 ShiftViTTinyR2 = ShiftViT.size("ShiftViTTinyR2", CONFIGS["Tiny/R2"], PAPER["Tiny/R2"])

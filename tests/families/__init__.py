@@ -28,6 +28,7 @@ class Case:
         any_size: Whether height and width may be unknown.
         input_shape: Shape of the images.
         smallest_side: Smallest height and width of an image.
+        crops: Whether patches that are not full are cropped, not padded.
         rematerialized: Largest share of the memory for activations that `rematerialize` keeps.
             Layers with a BatchNormalization are not recomputed.
     """
@@ -40,6 +41,7 @@ class Case:
     any_size: bool = True
     input_shape: tuple[int, int, int] = (32, 48, 3)
     smallest_side: int = 1
+    crops: bool = False
     rematerialized: float = 0.65
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:

@@ -9,7 +9,8 @@ CASES = [
         dict(dims=(13, 26), depths=(1, 2), n_div=6, mlp_ratio=2.5),
         map_shape=(4, 6, 26),
         levels=("P2", "P3"),
-        any_size=False,  # maps are cropped, and an image has a smallest size
+        smallest_side=8,
+        crops=True,
     ),
 ]
 GOLDEN = {

@@ -37,10 +37,10 @@ SOURCES = [
     Source(
         "official_shiftvit",
         family="ShiftViT",
-        # The files have no key of their own: AS-MLP's have all of them, and more. AS-MLP is
-        # recognised first, because its module's name comes first.
         marker="layers.0.blocks.0.norm2.weight",
         head="head.bias",
         table=STATE_DICT,
+        # AS-MLP's files have all keys of these, and more.
+        condition=lambda arrays: "layers.0.blocks.0.axial_shift.conv1.weight" not in arrays,
     )
 ]
