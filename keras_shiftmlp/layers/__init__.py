@@ -13,9 +13,11 @@ from keras_shiftmlp.layers.functional import (
     stochastic_depth,
     token_mixing_mlp,
 )
+from keras_shiftmlp.layers.global_filter import GlobalFilter
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift
+from keras_shiftmlp.layers.position_embedding import PositionEmbedding
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
 from keras_shiftmlp.layers.split_attention import SplitAttention
@@ -25,9 +27,11 @@ from keras_shiftmlp.layers.weighted_permute_mlp import WeightedPermuteMLP
 __all__ = [
     "Affine",
     "CycleFC",
+    "GlobalFilter",
     "ImagePreprocessing",
     "LayerScale",
     "MixShift",
+    "PositionEmbedding",
     "S2Attention",
     "SpatialShift",
     "SplitAttention",
