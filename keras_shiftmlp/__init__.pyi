@@ -25,6 +25,15 @@ from .models import CycleMLPB2 as CycleMLPB2
 from .models import CycleMLPB3 as CycleMLPB3
 from .models import CycleMLPB4 as CycleMLPB4
 from .models import CycleMLPB5 as CycleMLPB5
+from .models import GFNet as GFNet
+from .models import GFNetTiny as GFNetTiny
+from .models import GFNetXS as GFNetXS
+from .models import GFNetS as GFNetS
+from .models import GFNetB as GFNetB
+from .models import GFNetH as GFNetH
+from .models import GFNetHTiny as GFNetHTiny
+from .models import GFNetHS as GFNetHS
+from .models import GFNetHB as GFNetHB
 from .models import GMixer as GMixer
 from .models import GMixer12 as GMixer12
 from .models import GMixer24 as GMixer24

@@ -7,6 +7,7 @@ from cases import BACKEND, HERE, MODEL_CASES
 from families import GOLDEN
 
 import keras_shiftmlp
+from keras_shiftmlp.benchmark.report import page_of
 from keras_shiftmlp.checkpoints import manifest
 from keras_shiftmlp.checkpoints.sources import sources
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
@@ -21,11 +22,10 @@ FAMILIES = [name for name, constructor in CONSTRUCTORS.items() if not constructo
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_complete(family):
     constructor = CONSTRUCTORS[family]
-    module = constructor.network.__module__.rpartition(".")[2]
+    page = HERE.parent / "docs" / f"{page_of(family)}.md"
     cases = [case.name for case in MODEL_CASES.values() if case.constructor == family]
     frozen = [name for name in cases if (HERE / "frozen" / f"{name}.keras").exists()]
     paths = json.loads((HERE / "variable_paths.json").read_text())
-    page = (HERE.parent / "docs" / f"{module}.md").exists()
     for what, found in {
         "a tiny network in tests/families": cases,
         "reference vectors in tests/families": [
@@ -34,7 +34,7 @@ def test_a_family_is_complete(family):
         "frozen files: run `make generate`": frozen,
         "variable paths: run `make generate`": set(cases) <= set(paths),
         "an ImageNet recipe in training/recipes": family in FAMILY_RECIPES,
-        f"a page docs/{module}.md": page,
+        f"a page docs/{page.name}": page.exists(),
         "a named size": [x for x in CONSTRUCTORS.values() if x.family == family and x.is_size],
         "a paper's figures beside CONFIGS": [
             x for x in CONSTRUCTORS.values() if x.family == family and x.paper

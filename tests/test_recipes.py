@@ -85,6 +85,59 @@ PUBLISHED = {
         drop_path_rate=0.1,
         **DEIT,
     ),
+    # Chen et al., 2021 (CycleMLP): the defaults of the released main.py, DeiT's, whose rate is 5e-4
+    # per 512 images of a batch.
+    "cycle_mlp_imagenet": dict(
+        batch_size=1024,
+        learning_rate=5e-4 * 1024 / 512,
+        warmup_learning_rate=1e-6,
+        warmup_epochs=5,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        ema_momentum=0.99996,
+        drop_path_rate=0.1,
+        **DEIT,
+    ),
+    # Hou et al., 2022 (Vision Permutator): the command in the released README, Small.
+    "vip_imagenet": dict(
+        batch_size=2048,
+        learning_rate=1e-3 * 2048 / 1024,
+        warmup_learning_rate=1e-6,
+        warmup_epochs=20,
+        weight_decay=0.05,
+        label_smoothing=0.1,
+        crop_fraction=0.9,
+        drop_path_rate=0.1,
+        **DEIT,
+    ),
+    # Rao et al., 2021 (GFNet): the defaults of the released main_gfnet.py and the command in the
+    # README, 8 x 128 images; no erasing.
+    "gfnet_imagenet": dict(
+        batch_size=8 * 128,
+        learning_rate=5e-4 * 1024 / 512,
+        warmup_learning_rate=1e-6,
+        warmup_epochs=5,
+        weight_decay=0.05,
+        clip_norm=1.0,
+        label_smoothing=0.1,
+        drop_path_rate=0.0,
+        randaugment=(2, 0.9),
+        mixup=0.8,
+        cutmix=1.0,
+    ),
+    "gfnet_h_imagenet": dict(
+        batch_size=8 * 128,
+        learning_rate=5e-4 * 1024 / 512,
+        warmup_learning_rate=1e-6,
+        warmup_epochs=5,
+        weight_decay=0.05,
+        clip_norm=1.0,
+        label_smoothing=0.1,
+        drop_path_rate=0.1,
+        randaugment=(2, 0.9),
+        mixup=0.8,
+        cutmix=1.0,
+    ),
 }
 PUBLISHED |= RECIPES
 # What is not in the table above has the value of a plain run.

@@ -80,13 +80,21 @@ def families_table(rows: Sequence[dict]) -> str:
     for family, sizes in sorted(families.items()):
         sizes.sort(key=lambda row: row["params"])
         smallest, largest = (f"{sizes[i]['params'] / 1e6:.1f}" for i in (0, -1))
-        page = find_constructor(family).network.__module__.rpartition(".")[2]
+        page = page_of(family)
         names = ", ".join(row["model"].removeprefix(family) for row in sizes)
         line = [f"[`{family}`](docs/{page}.md)", names, f"{smallest} to {largest}"]
         line += ["any" if find_constructor(family).any_size else "fixed"]
         lines.append([*line, f"{sum(weights[row['model']] for row in sizes)}"])
     head = ["family", "sizes", "parameters, 10^6", "image size", "weights"]
     return markdown_table(head, lines, numeric=[4])
+
+
+def page_of(family: str) -> str:
+    """The page of a family in `docs/`, without its ending; GFNet's two shapes share one."""
+    from keras_shiftmlp.models._registry import find_constructor
+
+    module = find_constructor(family).network.__module__.rpartition(".")[2]
+    return {"gfnet_h": "gfnet"}.get(module, module)
 
 
 def weights_table(model: str | None = None) -> str:

@@ -14,6 +14,7 @@ from keras_shiftmlp.layers.functional import (
     stochastic_depth,
     token_mixing_mlp,
 )
+from keras_shiftmlp.layers.global_filter import GlobalFilter
 from keras_shiftmlp.layers.hierarchical_rearrangement import HierarchicalRearrangement
 from keras_shiftmlp.layers.image_preprocessing import ImagePreprocessing
 from keras_shiftmlp.layers.layer_scale import LayerScale
@@ -21,6 +22,7 @@ from keras_shiftmlp.layers.mix_shift import MixShift
 from keras_shiftmlp.layers.partial_shift import PartialShift
 from keras_shiftmlp.layers.patch_merging import PatchMerging
 from keras_shiftmlp.layers.phase_aware_token_mixing import PhaseAwareTokenMixing
+from keras_shiftmlp.layers.position_embedding import PositionEmbedding
 from keras_shiftmlp.layers.s2_attention import S2Attention
 from keras_shiftmlp.layers.shifted_window_attention import ShiftedWindowAttention
 from keras_shiftmlp.layers.silu_gate import SiLUGate
@@ -36,6 +38,7 @@ __all__ = [
     "Affine",
     "AxialShift",
     "CycleFC",
+    "GlobalFilter",
     "HierarchicalRearrangement",
     "ImagePreprocessing",
     "LayerScale",
@@ -43,6 +46,7 @@ __all__ = [
     "PartialShift",
     "PatchMerging",
     "PhaseAwareTokenMixing",
+    "PositionEmbedding",
     "S2Attention",
     "ShiftedWindowAttention",
     "SiLUGate",

@@ -60,3 +60,40 @@ def interpolation_matrix(old: int, new: int) -> np.ndarray:
     centres = (np.arange(new) + 0.5) * old / new - 0.5
     weights = np.maximum(0, 1 - np.abs(np.arange(old) - centres[:, None]) / scale)
     return weights / weights.sum(1, keepdims=True)
+
+
+def bicubic_matrix(old: int, new: int, align_corners: bool) -> np.ndarray:
+    """The matrix `(new, old)` of bicubic interpolation as PyTorch computes it; rows sum to one.
+
+    The cubic has the parameter -0.75, there is no antialiasing, and positions beyond the ends count
+    for the ends. With `align_corners`, the first and the last positions of both grids coincide,
+    else the outer edges.
+    """
+    if align_corners:
+        centres = np.arange(new) * (old - 1) / max(1, new - 1)
+    else:
+        centres = (np.arange(new) + 0.5) * old / new - 0.5
+    matrix = np.zeros((new, old))
+    for tap in range(-1, 3):
+        source = np.floor(centres).astype(int) + tap
+        t = np.abs(centres - source)
+        near = 1.25 * t**3 - 2.25 * t**2 + 1
+        far = -0.75 * (t**3 - 5 * t**2 + 8 * t - 4)
+        weights = np.where(t <= 1, near, far)
+        np.add.at(matrix, (np.arange(new), np.clip(source, 0, old - 1)), weights)
+    return matrix
+
+
+def resample_bicubic(
+    array: np.ndarray, grid: tuple[int, int], align_corners: bool = False
+) -> np.ndarray:
+    """Interpolates `(H, W, ...)` to `grid` rows and columns; see `bicubic_matrix`.
+
+    Example:
+
+    >>> resample_bicubic(np.ones((2, 2)), (1, 3))
+    array([[1., 1., 1.]])
+    """
+    rows, columns = (bicubic_matrix(old, new, align_corners) for old, new in zip(array.shape, grid))
+    x = np.einsum("ai,bj,ij...->ab...", rows, columns, array.astype("float64"), optimize=True)
+    return np.ascontiguousarray(x, dtype=array.dtype)

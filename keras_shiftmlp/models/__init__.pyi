@@ -10,7 +10,7 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'CycleMLP', 'CycleMLPB1', 'CycleMLPB2', 'CycleMLPB3', 'CycleMLPB4', 'CycleMLPB5', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'ViP', 'ViPSmall14', 'ViPSmall7', 'ViPMedium7', 'ViPLarge7', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'CycleMLP', 'CycleMLPB1', 'CycleMLPB2', 'CycleMLPB3', 'CycleMLPB4', 'CycleMLPB5', 'GFNet', 'GFNetTiny', 'GFNetXS', 'GFNetS', 'GFNetB', 'GFNetH', 'GFNetHTiny', 'GFNetHS', 'GFNetHB', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'ViP', 'ViPSmall14', 'ViPSmall7', 'ViPMedium7', 'ViPLarge7', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
 
 def ASMLP(
     include_top: bool = True,
@@ -357,6 +357,332 @@ def CycleMLPB5(
     """`CycleMLP` with `dims=(96, 192, 384, 768), depths=(3, 4, 24, 3), mlp_ratios=(4, 4, 4, 4)`.
 
     The other arguments are those of `CycleMLP`.
+    """
+
+def GFNet(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """GFNet of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every position.
+        depth: Number of blocks.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of `dim`.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gfnet',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=12, mlp_ratio=4
+
+    Reference: [GFNet](https://arxiv.org/abs/2107.00645).
+
+    Example:
+
+    >>> GFNet(patch_size=8, dim=16, depth=2, input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GFNetTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 256,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=256, depth=12`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetXS(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_xs',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=384, depth=12`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetS(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_s',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 19,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=384, depth=19`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetB(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_b',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 512,
+    depth: int = 19,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=512, depth=19`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetH(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (3, 3, 10, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.001,
+) -> ImageModel:
+    """GFNet-H of any size.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        layer_scale_init: Initial value of every layer scale.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gfneth',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(64, 128, 256, 512), depths=(3, 3, 10, 3), mlp_ratio=4, layer_scale_init=0.001
+
+    Reference: [GFNet](https://arxiv.org/abs/2107.00645), section 3.3.
+
+    Example:
+
+    >>> GFNetH(dims=(8, 16), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GFNetHTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (3, 3, 10, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.001,
+) -> ImageModel:
+    """`GFNetH` with `dims=(64, 128, 256, 512), depths=(3, 3, 10, 3), layer_scale_init=0.001`.
+
+    The other arguments are those of `GFNetH`.
+    """
+
+def GFNetHS(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth_s',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 3, 10, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-05,
+) -> ImageModel:
+    """`GFNetH` with `dims=(96, 192, 384, 768), depths=(3, 3, 10, 3), layer_scale_init=1e-05`.
+
+    The other arguments are those of `GFNetH`.
+    """
+
+def GFNetHB(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth_b',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 3, 27, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`GFNetH` with `dims=(96, 192, 384, 768), depths=(3, 3, 27, 3), layer_scale_init=1e-06`.
+
+    The other arguments are those of `GFNetH`.
     """
 
 def GMixer(

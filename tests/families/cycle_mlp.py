@@ -23,25 +23,3 @@ GOLDEN = {
         official_cycle_mlp.STATE_DICT,
     ),
 }
-
-# The settings in the paper, where they are not the common ones; see the recipe for their source.
-RECIPES = {
-    "cycle_mlp_imagenet": dict(
-        epochs=300,
-        batch_size=1024,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        crop_scale=(0.08, 1.0),
-        crop_fraction=0.875,
-        flip=True,
-        learning_rate=0.001,
-        warmup_epochs=5,
-        warmup_learning_rate=1e-06,
-        randaugment=(2, 0.9),
-        mixup=0.8,
-        cutmix=1.0,
-        erase=0.25,
-        ema_momentum=0.99996,
-        drop_path_rate=0.1,
-    ),
-}

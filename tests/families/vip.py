@@ -31,24 +31,3 @@ GOLDEN = {
         official_vip.MEDIUM_7,
     ),
 }
-
-# The settings in the paper, where they are not the common ones; see the recipe for their source.
-RECIPES = {
-    "vip_imagenet": dict(
-        epochs=300,
-        batch_size=2048,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        crop_scale=(0.08, 1.0),
-        crop_fraction=0.9,
-        flip=True,
-        learning_rate=0.002,
-        warmup_epochs=20,
-        warmup_learning_rate=1e-06,
-        randaugment=(2, 0.9),
-        mixup=0.8,
-        cutmix=1.0,
-        erase=0.25,
-        drop_path_rate=0.1,
-    ),
-}
