@@ -21,7 +21,6 @@ FAMILIES = [name for name, constructor in CONSTRUCTORS.items() if not constructo
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_complete(family):
-    constructor = CONSTRUCTORS[family]
     page = HERE.parent / "docs" / f"{page_of(family)}.md"
     cases = [case.name for case in MODEL_CASES.values() if case.constructor == family]
     frozen = [name for name in cases if (HERE / "frozen" / f"{name}.keras").exists()]
