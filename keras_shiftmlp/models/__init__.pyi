@@ -2802,8 +2802,8 @@ def ViP(
             stage; the first is in pixels. 1 after the first stage: no patches.
         dims: Channels of each stage.
         depths: Blocks of each stage.
-        segments: Height and width of each stage's map, as one number or two. Both must divide the
-            stage's channels. The weights of a network fit these numbers only.
+        segments: Height and width of each stage's map, as one number or two that divide its
+            channels. The weights fit these numbers only.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
         include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
             output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
@@ -2873,7 +2873,7 @@ def ViPSmall14(
     segments: Sequence[int | Sequence[int]] = (16, 16, 16, 16),
     mlp_ratio: int = 3,
 ) -> ImageModel:
-    """`ViP` with `patch_sizes=(14, 1, 1, 1), dims=(384, 384, 384, 384), depths=(4, 3, 8, 3), segments=(16, 16, 16, 16)`.
+    """`ViP` with `patch_sizes=(14, 1, 1, 1), segments=(16, 16, 16, 16), dims=(384, 384, 384, 384), depths=(4, 3, 8, 3)`.
 
     The other arguments are those of `ViP`.
     """
@@ -2925,7 +2925,7 @@ def ViPMedium7(
     segments: Sequence[int | Sequence[int]] = (32, 32, 16, 16),
     mlp_ratio: int = 3,
 ) -> ImageModel:
-    """`ViP` with `patch_sizes=(7, 1, 2, 1), dims=(256, 256, 512, 512), depths=(4, 3, 14, 3), segments=(32, 32, 16, 16)`.
+    """`ViP` with `patch_sizes=(7, 1, 2, 1), segments=(32, 32, 16, 16), dims=(256, 256, 512, 512), depths=(4, 3, 14, 3)`.
 
     The other arguments are those of `ViP`.
     """
