@@ -1,8 +1,8 @@
 """Our networks as backbones of KerasHub: presets, classifiers, detectors and segmenters.
 
-    import keras_shiftmlp.keras_hub
+Only this module imports KerasHub. Import it before `from_preset` loads one of our presets:
 
-is the only thing that imports KerasHub, and what a process must import before `from_preset`.
+    import keras_shiftmlp.keras_hub
 """
 
 from typing import Any
@@ -24,20 +24,20 @@ except ImportError as error:
 class Backbone(keras_hub.models.FeaturePyramidBackbone):
     """The layers of an `ImageModel` without its head, as a KerasHub backbone.
 
-    Maps pixels `(B, H, W, C)` to the last feature map `(B, H', W', C')`. A preset holds the whole
-    network as it is, with the normalisation and the GELU that its checkpoint asked for, and never
-    names the checkpoint.
+    Maps pixels `(B, H, W, C)` to the last feature map `(B, H', W', C')`. A preset stores the
+    complete configuration of the network, including its normalisation and its form of GELU, but no
+    reference to the checkpoint.
 
     Args:
-        model: A model built with `include_top=False` and no `pooling`. Its layers are used, not
+        model: A model built with `include_top=False` and no `pooling`. Its layers are shared, not
             copied.
         dtype: Dtype policy. `None` keeps that of `model`; another one makes new layers with the
             same weights.
         **kwargs: `name` and `trainable`.
 
     Raises:
-        ValueError: For a model that does not end in a feature map. `pyramid_outputs` raises it
-            where no stride is a power of two.
+        ValueError: For a model that does not end in a feature map. `pyramid_outputs` raises it if
+            no stride is a power of two.
 
     Example:
 
@@ -56,7 +56,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
             )
         kwargs.setdefault("name", model.name)
         policy = model.preprocessing.dtype_policy
-        # A map of policies, which quantized presets bring, is in the layers already.
+        # A map of policies comes with quantized presets; the layers already have these policies.
         mapped = isinstance(dtype, keras.dtype_policies.DTypePolicyMap)
         if dtype is not None and not mapped and keras.dtype_policies.get(dtype) != policy:
             policy = keras.dtype_policies.get(dtype)
@@ -73,7 +73,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
         self.image_shape = tuple(image.shape[1:])
 
     def image_model(self) -> ImageModel:
-        """The same layers as an `ImageModel`, for `keras_shiftmlp.export` and the rest."""
+        """The same layers as an `ImageModel`, such as `keras_shiftmlp.export` takes."""
         return ImageModel(self.inputs[0], self.output, name=self.name)
 
     @property
@@ -104,10 +104,10 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp", name="HubImageClassifier")
 class ImageClassifier(keras_hub.models.ImageClassifier):
-    """KerasHub's classifier on a `Backbone`, so that `from_preset` finds the way back to it.
+    """KerasHub's classifier on a `Backbone`, so that `from_preset` can load it.
 
-    Its head is KerasHub's: pooling, dropout and a dense layer that gives logits. The arguments are
-    those of `keras_hub.models.ImageClassifier`.
+    Its head is that of KerasHub: pooling, dropout and a dense layer that returns logits. The
+    arguments are those of `keras_hub.models.ImageClassifier`.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Pixels in, names out, for those who prepare images outside the model."""
+"""Preparation of images outside the model, and class names of predictions."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ from keras_shiftmlp.models.image_model import ImageModel
 
 
 def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
-    """Normalises pixels as a model does with `include_preprocessing=True`.
+    """Normalises pixels like a model with `include_preprocessing=True`.
 
     Args:
         x: Pixels in `[0, 255]`, `(..., H, W, 3)`, float or uint8: a NumPy array or a tensor.
@@ -26,7 +26,7 @@ def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
             `"minus_one_to_one"` and `"zero_to_one"`.
 
     Returns:
-        `(x / 255 - mean) / std` as float32, an array for an array.
+        `(x / 255 - mean) / std` as float32: a NumPy array for an array, else a tensor.
 
     Raises:
         ValueError: For an unknown name.
@@ -45,7 +45,7 @@ def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
 
 
 def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:
-    """The resize and crop under which a model's published accuracy was measured.
+    """The resize and crop that was used to measure a model's published accuracy.
 
     The image is resized, with its aspect ratio, to the smallest size that covers
     `(H / crop_fraction, W / crop_fraction)`, and the central `(H, W)` is cut out. For a square
@@ -96,7 +96,7 @@ def decode_predictions(
         ImageNet and the index as text otherwise.
 
     Raises:
-        ValueError: Where the number of names is not that of the classes.
+        ValueError: If the number of names is not the number of classes.
 
     Example:
 
@@ -121,7 +121,7 @@ def decode_predictions(
 
 
 def _preprocessing(model_or_tag: ImageModel | str) -> ImagePreprocessing:
-    """The facts of a model, a checkpoint, a family's default or a preset, as a layer."""
+    """The preprocessing of a model, a checkpoint, a family or a preset, as a layer."""
     if isinstance(model_or_tag, ImageModel):
         return model_or_tag.preprocessing
     if model_or_tag in PRESETS:
@@ -149,7 +149,7 @@ def _resize_and_crop(image, size, crop_fraction, interpolation):
     image = image.convert("RGB")
     width, height = image.size
     least_height, least_width = (math.floor(side / crop_fraction) for side in size)
-    # As in torchvision: one side is exact, the other one is rounded down.
+    # As in torchvision, one side is exact and the other is rounded down.
     if least_width * height > least_height * width:
         resized = (least_width, int(least_width * height / width))
     else:

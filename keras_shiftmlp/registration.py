@@ -1,8 +1,8 @@
-"""Makes `keras.models.load_model` know our classes after a plain `import keras_shiftmlp`.
+"""Registers our classes, so that `keras.models.load_model` works after `import keras_shiftmlp`.
 
-Keras finds custom classes by registration alone, and registering them needs Keras, which takes
-seconds to import. So they are registered at once where Keras is loaded already, and otherwise
-right after somebody imports it.
+Keras finds custom classes only if they are registered, and registration needs Keras, which takes
+seconds to import. If Keras is already imported, the classes are registered immediately. Otherwise
+they are registered right after Keras has been imported.
 """
 
 import importlib

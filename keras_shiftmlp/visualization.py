@@ -1,6 +1,6 @@
-"""Pictures of a run: curves, predictions and confusions. Needs Matplotlib.
+"""Plots of curves, predictions, confusion matrices and benchmarks. Needs Matplotlib.
 
-Each function returns its `matplotlib.figure.Figure` and saves it where `path` is given.
+Each function returns a `matplotlib.figure.Figure` and saves it if `path` is given.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def plot_curves(
     """Loss and accuracy by epoch, with a marker at each epoch.
 
     Args:
-        histories: For each curve's name the rows of a card's `"history"`.
-        path: File of the picture, PNG by its ending `.png`. `None` saves nothing.
+        histories: The rows of a card's `"history"`, by the name of the curve.
+        path: File to write; its ending, such as `.png`, sets the format. `None` saves nothing.
 
     Returns:
         The figure.
@@ -131,12 +131,12 @@ def plot_predictions(
 ) -> Figure:
     """A grid of images under their predicted classes.
 
-    A right prediction has a green title that starts with ✓. A wrong one has a red title that
-    starts with ✗, and the true class below it.
+    A correct prediction has a green title with ✓. A wrong one has a red title with ✗ and the true
+    class below it.
 
     Args:
         images: `N` images `(H, W, 3)` of uint8.
-        labels: The index `(N,)` of the true class of each.
+        labels: Indices `(N,)` of the true classes.
         scores: Probabilities `(N, classes)`.
         class_names: One name per class.
         path: As for `plot_curves`.

@@ -96,7 +96,7 @@ def test_every_family(case, format, tmp_path, pictures):
 @pytest.mark.parametrize("format", ENDINGS)
 def test_every_format(format, tmp_path, pictures):
     needs(format)
-    if exporter.FORMATS[format].engine != BACKEND or format == "onnx":
+    if exporter.FORMATS[format].backend != BACKEND or format == "onnx":
         pytest.skip("written by another engine, or for every family above")
     model = away_from_start(MODEL_CASES["s2_mlp_v2"].build(depths=(1, 1), drop_path_rate=0.2))
     model.class_names = ["ant", "bee", "cat", "dog", "eel"]
@@ -321,8 +321,8 @@ def test_a_failing_exporter_leaves_nothing(shortcut, tmp_path):
 
 @once
 def test_a_failing_process_leaves_nothing(shortcut, tmp_path):
-    shortcut.engine = "no_such_engine"
-    with pytest.raises(keras_shiftmlp.export.ExportError, match=r"no_such_engine ended with 1"):
+    shortcut.backend = "no_such_backend"
+    with pytest.raises(keras_shiftmlp.export.ExportError, match=r"no_such_backend ended with 1"):
         keras_shiftmlp.export.onnx(MODEL_CASES["s2_mlp"].build(), tmp_path / "a.onnx")
     assert left_in(tmp_path) == []
 

@@ -2,9 +2,9 @@
 
     images (B, H, W, 3) of 0..255 -> "probabilities" and "logits", or "features" without a head
 
-One engine writes each format: PyTorch its own, TensorFlow all others. Where Keras runs on another
-one, a process of its own does it, from the same weights. Nothing appears under its name before its
-own runtime has computed what Keras computes.
+Each format is written under one backend: `.pt2` under PyTorch, all others under TensorFlow. If
+Keras runs on another backend, a subprocess with the right one writes the file from the same
+weights. The file gets its final name only after its own runtime has reproduced Keras's outputs.
 """
 
 import datetime
@@ -19,28 +19,19 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
 import keras
 import numpy as np
 
 import keras_shiftmlp
-from keras_shiftmlp.export.formats import FORMATS, Format, FormatName, Network, Runner
+from keras_shiftmlp.export.formats import FORMATS, Format, FormatName, Network, Runner, WriteOptions
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models.image_model import ImageModel
 
 
 class ExportError(RuntimeError):
-    """A file could not be written, or its own runtime computes something else than Keras."""
-
-
-class WriteOptions(TypedDict, total=False):
-    """The keyword arguments of `write` that each format takes."""
-
-    size: int | tuple[int, int] | None
-    images: np.ndarray | None
-    tolerance: float
-    license: str | None
+    """A file could not be written, or its runtime does not reproduce the outputs of Keras."""
 
 
 def write(
@@ -53,22 +44,22 @@ def write(
     tolerance: float = 1e-4,
     license: str | None = None,
 ) -> dict[str, Any]:
-    """Writes `model` to `path`, runs what was written, and writes a card beside it.
+    """Writes `model` to `path`, compares the file with Keras, and writes a card next to it.
 
     The file takes float32 pixels of 0 to 255, `(B, H, W, 3)` for any `B`, and computes in float32
-    whatever the precision of the model. A SavedModel takes uint8 pixels as well.
+    regardless of the model's dtype policy. A SavedModel takes uint8 pixels as well.
 
     Args:
         model: A built model of one image; its class names and preprocessing go with it.
         path: A folder for `"saved_model"`, else a file that ends in `.onnx`, `.xml` (OpenVINO
-            puts a `.bin` beside it), `.tflite` or `.pt2`. The card is `<path>.card.json`.
+            adds a `.bin` file), `.tflite` or `.pt2`. The card is `<path>.card.json`.
         format: `"saved_model"`, `"onnx"`, `"openvino"`, `"litert"` or `"pt2"`.
-        size: Height and width, or the side of a square. `None` leaves both open where family and
-            format can, and is the model's own size otherwise.
-        images: Pixels `(N, H, W, 3)` of 0 to 255 to compare with Keras on, at best of the kind
-            that the model will see. `None` takes noise.
-        tolerance: Largest accepted difference from Keras, in units of the largest value of an
-            output where that is above 1.
+        size: Height and width, or the side of a square. `None` leaves both open if the family
+            and the format allow it, and means the model's own size otherwise.
+        images: Pixels `(N, H, W, 3)` of 0 to 255 to compare with Keras on, preferably real
+            images. `None` means noise.
+        tolerance: Largest accepted difference from Keras, relative to the largest absolute value
+            of the output if that is above 1.
         license: Licence of the weights, for the card.
 
     Returns:
@@ -76,10 +67,10 @@ def write(
         SHA-256, and the differences from Keras.
 
     Raises:
-        ValueError: For a model that is not built, an unknown format, a path that is taken or ends
-            otherwise, and a size or images that don't fit.
-        ImportError: Where a package is missing; says what to install.
-        ExportError: Where writing fails or a difference is too large. Nothing is left behind.
+        ValueError: For a model that is not built, an unknown format, a path that exists or has
+            another ending, or a size or images that don't fit.
+        ImportError: If a package is missing, with the command that installs it.
+        ExportError: If writing fails or a difference is too large. No file is left behind.
 
     Example:
 
@@ -107,7 +98,7 @@ def write(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
         unfinished = Path(folder, target.name)
-        if keras.backend.backend() == kind.engine:
+        if keras.backend.backend() == kind.backend:
             outputs = _write_and_run(format, network, unfinished, names, pixels)
         else:
             outputs = _elsewhere(format, network, unfinished, names, pixels)
@@ -127,7 +118,7 @@ def write(
             "preprocessing": _preprocessing(model),
             "input": {"name": "images", "dtype": "float32", "shape": network.model.input_shape},
             "outputs": {
-                # The size of a map is open where that of the images is.
+                # The size of a map is open if the size of the images is open.
                 name: (
                     None,
                     *(
@@ -153,22 +144,22 @@ def write(
         Path(folder, f"{target.name}.card.json").write_text(json.dumps(card, indent=1) + "\n")
         if target.is_dir():
             target.rmdir()
-        # The file itself comes last: its presence says that all is there.
+        # The file itself is moved last: once it exists, the export is complete.
         for file in sorted(Path(folder).iterdir(), key=lambda file: file.name == target.name):
             os.replace(file, target.parent / file.name)
-    return json.loads(json.dumps(card))  # as it is read back: pairs are lists
+    return json.loads(json.dumps(card))  # as read from the file: tuples become lists
 
 
 def saved_model(
     model: keras.Model, path: str | os.PathLike[str], **options: Unpack[WriteOptions]
 ) -> dict[str, Any]:
-    """A reusable SavedModel, used as models of TF Hub are; `options` as for `write`.
+    """A reusable SavedModel in the format of TF Hub; `options` as for `write`.
 
     `hub.load`, `hub.KerasLayer(path, trainable=True)`, `keras.layers.TFSMLayer` and
     `tf.saved_model.load` take it, in processes without this package. The root is callable with
     `training=True` and `False`, on uint8 and float32, and returns what the model returns.
     Signatures: `serving_default`, `serving_uint8`, `feature_vector` (what the classifier sees)
-    and `feature_maps` (`P2`, `P3`, ..., where the model has such levels). The class names are the
+    and `feature_maps` (`P2`, `P3`, ..., if the model has such levels). The class names are the
     asset `class_names.txt`.
     """
     return write(model, path, "saved_model", **options)
@@ -186,8 +177,8 @@ def openvino(
 ) -> dict[str, Any]:
     """OpenVINO's `.xml` and `.bin`, weights in float32; `options` as for `write`.
 
-    OpenVINO computes in bfloat16 where the processor can, unless it is compiled with
-    `{"INFERENCE_PRECISION_HINT": "f32"}`, as `load` does.
+    OpenVINO computes in bfloat16 on processors that support it. `load` compiles the file with
+    `{"INFERENCE_PRECISION_HINT": "f32"}`, which prevents this.
     """
     return write(model, path, "openvino", **options)
 
@@ -210,13 +201,13 @@ def load(path: str | os.PathLike[str]) -> Runner:
     """Opens an export in its own runtime, on the CPU.
 
     Args:
-        path: What `write` has written.
+        path: A file or folder that `write` has written.
 
     Returns:
         A function from float32 pixels `(B, H, W, 3)` to the outputs by name.
 
     Raises:
-        ValueError: For a path that is not that of an export.
+        ValueError: If `path` is not that of an export.
     """
     path = Path(path)
     for kind in FORMATS.values():
@@ -226,7 +217,7 @@ def load(path: str | os.PathLike[str]) -> Runner:
 
 
 def work(folder: str) -> None:
-    """What a process of another engine does with the job in `folder`."""
+    """Runs the job in `folder`, in the subprocess of `_elsewhere`."""
     job = json.loads(Path(folder, "job.json").read_text())
     model = keras.models.load_model(Path(folder, "model.keras"), compile=False)
     with np.load(Path(folder, "pixels.npz")) as file:
@@ -250,15 +241,15 @@ def _write_and_run(format, network, path, class_names, pixels):
         kind.write(network, path, class_names)
         run = (kind.check or kind.load)(path)
         return [run(x) for x in pixels]
-    except Exception as error:  # exporters raise anything, with pages of their own insides
+    except Exception as error:  # exporters raise any type, with very long messages
         raise ExportError(
-            f"`{format=}` can't be written for this model or {kind.runtime} does not run it. "
+            f"`{format=}` can't be written for this model, or {kind.runtime} can't run it. "
             f"{type(error).__name__}: {str(error)[:600]}"
         ) from error
 
 
 def _elsewhere(format, network, path, class_names, pixels):
-    """`_write_and_run` in a process of the engine that writes the format."""
+    """`_write_and_run` in a subprocess, under the backend that writes the format."""
     with tempfile.TemporaryDirectory() as folder:
         network.model.save(Path(folder, "model.keras"))
         np.savez(Path(folder, "pixels.npz"), *pixels)
@@ -272,9 +263,9 @@ def _elsewhere(format, network, path, class_names, pixels):
         here = str(Path(keras_shiftmlp.__file__).parent.parent)
         environment = {
             **os.environ,
-            "KERAS_BACKEND": FORMATS[format].engine,
+            "KERAS_BACKEND": FORMATS[format].backend,
             "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
-            # This process may hold the whole accelerator.
+            # This process may have reserved all memory of the accelerator.
             "CUDA_VISIBLE_DEVICES": "-1",
         }
         code = "import sys; from keras_shiftmlp.export import exporter; exporter.work(sys.argv[1])"
@@ -283,7 +274,7 @@ def _elsewhere(format, network, path, class_names, pixels):
         )
         if process.returncode:
             raise ExportError(
-                f"The process that writes `{format=}` under {FORMATS[format].engine} ended "
+                f"The process that writes `{format=}` under {FORMATS[format].backend} ended "
                 f"with {process.returncode}: {process.stderr[-2000:]}"
             )
         if Path(folder, "error.txt").exists():
@@ -296,12 +287,12 @@ def _elsewhere(format, network, path, class_names, pixels):
 
 
 def files_of(path: Path, kind: Format) -> list[Path]:
-    """The files of an export at `path`; OpenVINO's has its weights beside it."""
+    """The files of an export at `path`; OpenVINO's weights are in a second file."""
     return [path, path.with_suffix(".bin")] if kind.ending == ".xml" else [path]
 
 
 def check_path(target: Path, kind: Format) -> None:
-    """Raises where `target` ends otherwise than files of `kind` or holds something."""
+    """Raises if `target` has the wrong ending for `kind`, or exists and is not empty."""
     endings = {other.ending for other in FORMATS.values()}
     if target.suffix != kind.ending and (kind.ending or target.suffix in endings):
         raise ValueError(
@@ -315,7 +306,7 @@ def check_path(target: Path, kind: Format) -> None:
             taken = path.exists() and (not kind.ending or path.stat().st_size)
         if taken:
             raise ValueError(
-                f"`path` must be new or empty; nothing is overwritten. Received: `path='{path}'`"
+                f"`path` must be new or empty: nothing is overwritten. Received: `path='{path}'`"
             )
 
 
@@ -323,7 +314,7 @@ def _check_model(model):
     inputs = getattr(model, "inputs", None)
     if not isinstance(model, keras.Model) or not inputs:
         raise ValueError(
-            "`model` must be a built Keras model, one that knows its inputs and outputs. "
+            "`model` must be a built Keras model with known inputs and outputs. "
             f"Received: `model={model}`"
         )
     if [len(x.shape) for x in inputs] != [4] or len(model.outputs) != 1:
@@ -335,7 +326,7 @@ def _check_model(model):
 
 
 def _resolve_size(model, kind, size) -> tuple[int | None, int | None]:
-    """`(height, width)`, both `None` where they stay open."""
+    """`(height, width)`, both `None` if they stay open."""
     own = tuple(model.inputs[0].shape[1:3])
     fixed = any(getattr(layer, "needs_known_size", False) for layer in model.layers)
     free = None in own or (isinstance(model, ImageModel) and not fixed)
@@ -359,7 +350,7 @@ def _resolve_size(model, kind, size) -> tuple[int | None, int | None]:
 
 
 def _private_copy(model, size):
-    """The model in float32 for images of `size`, with its last activation apart."""
+    """The model in float32 for images of `size`, as a `Network`."""
     text = re.sub(r'"(\w*?)(?:mixed_)?b?float16"', r'"\1float32"', model.to_json())
     saved = json.loads(text)
     saved.pop("compile_config", None)
@@ -380,7 +371,7 @@ def _private_copy(model, size):
 
 
 def _pictures(model, images):
-    """The batches to compare on: all images, then one, of another size where that is open."""
+    """The batches to compare on: all images, then a single one, of another size if it is open."""
     _, height, width, channels = model.input_shape
     if images is None:
         side = model.preprocessing.image_size if isinstance(model, ImageModel) else 64
@@ -401,13 +392,13 @@ def _pictures(model, images):
 
 
 def _reference(network, batches):
-    """All outputs, those of the inner signatures too, from Keras on the backend it runs on."""
+    """All outputs from Keras on the current backend, including those of the inner signatures."""
     tensors = {"last": network.model.output}
     for inner in network.inner().values():
         tensors.update(inner)
     probe = keras.Model(network.model.input, tensors)
-    # JAX would compile each operation of a plain call by itself and PyTorch keep what gradients
-    # need; OpenVINO's `predict` would compute in bfloat16.
+    # In a direct call JAX would compile each operation separately, and PyTorch would store what
+    # gradients need. OpenVINO's `predict` would compute in bfloat16.
     run = probe.predict_on_batch if keras.backend.backend() in ("jax", "torch") else probe
     expected = []
     for pixels in batches:
@@ -419,11 +410,11 @@ def _reference(network, batches):
 
 
 def _differences(outputs, expected):
-    """The largest difference of each output, and that in units of its largest value above 1."""
+    """The largest difference of each output, absolute and relative to `max(1, largest value)`."""
     absolute, scaled = {}, {}
     for there, here in zip(outputs, expected):
         for name, value in there.items():
-            # A difference that is no number is the largest.
+            # NaN counts as an infinite difference.
             difference = float(np.abs(value - here[name]).max())
             difference = math.inf if math.isnan(difference) else difference
             unit = max(1.0, float(np.abs(here[name]).max()))
@@ -433,7 +424,7 @@ def _differences(outputs, expected):
 
 
 def _preprocessing(model):
-    """What happens to pixels inside, and what the images need before."""
+    """The normalisation inside the model, and how to prepare images for it."""
     if not isinstance(model, ImageModel):
         return None
     keys = ("normalize", "mean", "std", "image_size", "crop_fraction", "interpolation")

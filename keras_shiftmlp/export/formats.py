@@ -1,7 +1,6 @@
 """The formats: how each is written and how its own runtime runs it.
 
-Nothing here is imported before it is used; this is the one place where engines other than Keras
-are spoken to.
+This is the only module that calls other frameworks than Keras. Each is imported on first use.
 """
 
 import contextlib
@@ -9,7 +8,7 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import keras
 import numpy as np
@@ -23,40 +22,49 @@ FormatName = Literal["saved_model", "onnx", "openvino", "litert", "pt2"]
 OPSET = 18
 
 
+class WriteOptions(TypedDict, total=False):
+    """The keyword arguments of `exporter.write` that each format takes."""
+
+    size: int | tuple[int, int] | None
+    images: np.ndarray | None
+    tolerance: float
+    license: str | None
+
+
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A model whose last activation was taken off, and that activation.
+    """A model without its last activation, and that activation.
 
     Args:
-        model: From images `(B, H, W, C)` to logits, or to features where there is no classifier.
-        activation: What the model itself ends with, serialized; `None` without a classifier.
+        model: From images `(B, H, W, C)` to logits, or to features if it has no classifier.
+        activation: The activation that was removed, serialized; `None` without a classifier.
     """
 
     model: keras.Model
     activation: str | dict[str, Any] | None
 
     def own(self, images: Any, training: bool = False) -> Any:
-        """What the model itself returns."""
+        """What the original model returns for `images`."""
         return self.activated(self.model(images, training=training))
 
     def activated(self, y: Any) -> Any:
-        """What the model itself returns, from the output of `model`."""
+        """What the original model returns, computed from the output `y` of `model`."""
         return y if self.activation is None else keras.activations.get(self.activation)(y)
 
     def serve(self, images: Any) -> dict[str, Any]:
-        """What every format returns, by name."""
+        """The outputs of every format, by name."""
         return self.named(self.model(images, training=False))
 
     def named(self, y: Any) -> dict[str, Any]:
-        """What every format returns, from the output of `model`."""
+        """The outputs of every format, by name, computed from the output `y` of `model`."""
         if self.activation is None:
             return {"features": y}
-        # A classifier without an activation gives logits, whose probabilities are their softmax.
+        # A classifier without an activation returns logits; their softmax gives probabilities.
         probabilities = keras.ops.softmax(y) if self.activation == "linear" else self.activated(y)
         return {"probabilities": probabilities, "logits": y}
 
     def inner(self) -> dict[str, dict[str, Any]]:
-        """What else a SavedModel has signatures for: tensors of the model, by name."""
+        """The further signatures of a SavedModel: for each, tensors of the model by name."""
         signatures = {}
         if self.activation is not None:
             signatures["feature_vector"] = {"feature_vector": self.model.layers[-1].input}
@@ -70,7 +78,7 @@ class Network:
 def _serving(network):
     import tensorflow as tf
 
-    # (B, H, W, C), unknown where the model leaves it open
+    # (B, H, W, C); sizes that the model leaves open are `None`
     spec = tf.TensorSpec(network.model.input_shape, tf.float32, name="images")
     return tf.function(network.serve, input_signature=[spec], autograph=False)
 
@@ -83,7 +91,7 @@ def write_saved_model(network: Network, path: Path, class_names: Sequence[str] |
         spec = tf.TensorSpec(network.model.input_shape, dtype, name="images")
         return tf.function(call, input_signature=[spec], autograph=False)
 
-    # Traced once for each; everything below calls these.
+    # Each is traced once; everything below calls these.
     own = {
         training: function(lambda x, t=training: network.own(x, t)) for training in (False, True)
     }
@@ -98,7 +106,7 @@ def write_saved_model(network: Network, path: Path, class_names: Sequence[str] |
         for training in own:
             spec = tf.TensorSpec(network.model.input_shape, dtype, name="images")
             root.__call__.get_concrete_function(spec, training=training)
-    # Under these names `keras.layers.TFSMLayer` finds them.
+    # `keras.layers.TFSMLayer` looks for these names.
     root.serve, root.serve_training = own[False], own[True]
     root.variables = [variable.value for variable in network.model.variables]
     trainable = network.model.trainable_variables
@@ -141,7 +149,7 @@ def run_all_of_saved_model(path: Path) -> Runner:
             if name != "serving_uint8":
                 outputs.update(signature(images=tf.constant(images)))
         whole = images.astype("uint8")
-        # Both kinds of pixels are tried where they say the same.
+        # Whole numbers are passed as uint8, so that both dtypes are tested.
         outputs["output"] = root(tf.constant(whole if (whole == images).all() else images))
         return {name: value.numpy() for name, value in outputs.items()}
 
@@ -193,14 +201,14 @@ def write_openvino(network: Network, path: Path, class_names: Sequence[str] | No
     with tempfile.TemporaryDirectory() as folder:
         _plain_saved_model(network, folder)
         model = openvino.convert_model(folder)
-        # float16 weights are its default.
+        # By default OpenVINO would store float16 weights.
         openvino.save_model(model, str(path), compress_to_fp16=False)
 
 
 def run_openvino(path: Path) -> Runner:
     import openvino
 
-    # Without the hint it computes in bfloat16 where the processor can.
+    # Without the hint it computes in bfloat16 on processors that support it.
     compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
     def run(images):
@@ -224,7 +232,7 @@ def write_litert(network: Network, path: Path, class_names: Sequence[str] | None
 
 @contextlib.contextmanager
 def _roll_by_slices():
-    """LiteRT has no roll. Everywhere else it is better left whole: tf2onnx breaks the slices."""
+    """Replaces `roll`, which LiteRT lacks. Other formats keep it: tf2onnx breaks the slices."""
     roll = keras.ops.roll
 
     def slices(x, shift, axis):
@@ -259,7 +267,7 @@ def write_pt2(network: Network, path: Path, class_names: Sequence[str] | None) -
             return network.serve(images)
 
     _, *shape = network.model.input_shape
-    # Two images: a batch of one would be taken for a constant.
+    # Two images, because `torch.export` treats a batch of one as a constant.
     images = torch.zeros((2, *shape), device=network.model.weights[0].value.device)
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(Serving().eval(), (images,), dynamic_shapes=({0: batch},))
@@ -286,18 +294,18 @@ class Format:
     """One format.
 
     Args:
-        ending: What the path ends in; empty for a folder.
-        engine: Backend of Keras that it is written under.
-        runtime: Name of what runs it.
+        ending: Suffix of the path; empty for a folder.
+        backend: Backend of Keras that writes it.
+        runtime: Name of its runtime.
         any_size: Whether height and width may stay open.
         write: From a network, a path and the class names to a file.
         load: From a path to a function from images to outputs by name.
-        needs: Import name of each package, and what `pip install` calls it.
-        check: As `load`, with more outputs to compare, where there are more.
+        needs: Import name of each required package, and its argument of `pip install`.
+        check: As `load`, with all outputs, if the format has more than `load` returns.
     """
 
     ending: str
-    engine: str
+    backend: str
     runtime: str
     any_size: bool
     write: Callable[[Network, Path, Sequence[str] | None], None]

@@ -1,4 +1,4 @@
-"""`quantize`: an OpenVINO or LiteRT export in 8-bit integers, with the accuracy that it costs."""
+"""`quantize`: writes an OpenVINO or LiteRT export in int8 and measures the loss of accuracy."""
 
 import importlib.util
 import json
@@ -28,29 +28,29 @@ def quantize(
     """Writes an export in int8, and a card with accuracy, size and speed of both.
 
     The two factors of every product with weights are rounded to 8 bits: `x w` becomes
-    `s_x s_w round(x / s_x) round(w / s_w)`. LiteRT takes the scale `s_x` from the activations as
-    they come; for OpenVINO NNCF fixes it beforehand, from `images`. What is not a product stays in
-    float32, as do the activations of MLP-Mixer's token mixing in LiteRT.
+    `s_x s_w round(x / s_x) round(w / s_w)`. LiteRT computes the scale `s_x` from the activations
+    at run time; for OpenVINO, NNCF computes it in advance from `images`. All other operations stay
+    in float32, as do the activations of MLP-Mixer's token mixing in LiteRT.
 
     Args:
         path: The `.xml` or `.tflite` file that `openvino` or `litert` has written.
-        target: The file to write, with the same ending; the card comes beside it, and OpenVINO's
-            `.bin`.
+        target: The file to write, with the same ending; the card and OpenVINO's `.bin` are written
+            next to it.
         test: Pixels `(N, H, W, 3)` of 0 to 255 and their labels `(N,)`, to compare the accuracies
             on.
         images: For OpenVINO, pixels `(N, H, W, 3)` of 0 to 255 to calibrate on, a few hundred of
             the training set.
-        max_loss: Largest share of the test images that may be lost.
+        max_loss: Largest accepted drop of the accuracy, in `[0, 1]`.
 
     Returns:
         The card: accuracy, bytes and milliseconds per image (in batches, on as many cores as the
         runtime takes) of both exports, and the SHA-256 of the new files.
 
     Raises:
-        ValueError: For a path that is no such export, a target that is taken, images and labels
-            that are not as many, and missing or superfluous images to calibrate on.
-        ImportError: Where a package is missing; says what to install.
-        ExportError: Where more than `max_loss` is lost. Nothing is left behind.
+        ValueError: For a path that is no such export, a target that exists, different numbers of
+            images and labels, or calibration images that are missing or not used.
+        ImportError: If a package is missing, with the command that installs it.
+        ExportError: If more than `max_loss` is lost. No file is left behind.
     """
     path, target = Path(path), Path(target)
     endings: dict[str, FormatName] = {FORMATS[name].ending: name for name in _ROUNDED}
@@ -106,13 +106,13 @@ def _rounded_openvino(path, target, images):
 
     images = np.asarray(images, "float32")
     batches = [{"images": images[i : i + BATCH]} for i in range(0, len(images), BATCH)]
-    # OpenVINO's processor plugin refuses activations with a range per channel (MS-MLP's).
+    # OpenVINO's CPU plugin does not support per-channel ranges of activations (MS-MLP's).
     per_tensor = nncf.quantization.advanced_parameters.QuantizationParameters(per_channel=False)
     model = nncf.quantize(
         openvino.Core().read_model(str(path)),
         nncf.Dataset(batches),
         subset_size=len(batches),
-        # Only products are rounded: sums and norms in 8 bits cost S2-MLP percents.
+        # Only products are quantized: 8-bit sums and norms cost S2-MLP several percent.
         model_type=nncf.ModelType.TRANSFORMER,
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             activations_quantization_params=per_tensor
@@ -150,6 +150,6 @@ def _measure(format, path, pixels, labels):
     return {
         "accuracy": right / len(pixels),
         "bytes": sum(file.stat().st_size for file in files_of(path, FORMATS[format])),
-        # The best of all batches: other work on the machine only ever adds.
+        # The fastest batch: other processes can only add time.
         "milliseconds": 1000 * min(times),
     }

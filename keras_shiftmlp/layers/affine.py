@@ -1,4 +1,4 @@
-"""Affine: a learned scale and offset per channel, used in the place of a normalisation."""
+"""Affine: a learned scale and offset per channel, used instead of a normalisation."""
 
 import keras
 
@@ -7,11 +7,11 @@ import keras
 class Affine(keras.layers.Layer):
     """Computes `alpha * x + beta`, with `alpha` and `beta` learned per channel.
 
-    No statistics are taken, so there is no epsilon and nothing differs between training and
-    inference. S2-MLP-deep and ResMLP use it where other networks normalise.
+    It uses no statistics, so it has no epsilon and computes the same in training and inference.
+    S2-MLP-deep and ResMLP use it instead of a normalisation.
 
     Args:
-        None of its own; `alpha` starts at one and `beta` at zero.
+        Only those of `keras.layers.Layer`. `alpha` starts at one and `beta` at zero.
 
     Call arguments:
         inputs: Tensor `(..., C)`.

@@ -1,6 +1,7 @@
 """Axial shift: the token mixing of AS-MLP, channel groups moved along one axis of the map."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -47,7 +48,7 @@ class AxialShift(keras.layers.Layer):
     [[1.0, 1.0, 0.0], [1.0, 1.0, 1.0], [0.0, 1.0, 1.0]]
     """
 
-    def __init__(self, shift_size: int = 5, axis: str = "horizontal", **kwargs):
+    def __init__(self, shift_size: int = 5, axis: str = "horizontal", **kwargs: Any):
         super().__init__(**kwargs)
         check_shift_size(shift_size)
         if axis not in AXES:

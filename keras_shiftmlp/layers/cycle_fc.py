@@ -1,5 +1,7 @@
 """Cycle fully-connected layer: CycleMLP's dense layer that reads along one axis of the map."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -47,7 +49,7 @@ class CycleFC(Dense):
     [[1.0, 2.0, 0.0], [2.0, 3.0, 1.0], [3.0, 0.0, 2.0]]
     """
 
-    def __init__(self, units: int, step_size: int = 3, axis: str = "width", **kwargs):
+    def __init__(self, units: int, step_size: int = 3, axis: str = "width", **kwargs: Any):
         super().__init__(units, **kwargs)
         if axis not in AXES:
             raise ValueError(f"`axis` must be 'height' or 'width'. Received: `axis={axis!r}`")

@@ -1,4 +1,4 @@
-"""The small parts that the families share, as functions on Keras tensors."""
+"""Building blocks that several families use, as functions on Keras tensors."""
 
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ def patch_embedding(
 ) -> Any:
     """Cuts an image or map into patches and projects each to `dim` channels.
 
-    A convolution whose stride is its kernel size, with padding `"same"`: a size that is no
+    A convolution whose stride is its kernel size, with padding `"same"`: a size that is not a
     multiple of the patch is padded with zeros, not cropped.
 
     Args:

@@ -1,6 +1,7 @@
 """Hire-MLP's token mixing: MLPs over regions of rows and columns that are rolled between blocks."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -61,9 +62,9 @@ class HierarchicalRearrangement(keras.layers.Layer):
         self,
         region_size: int = 2,
         shift: int = 0,
-        kernel_initializer="glorot_uniform",
+        kernel_initializer: Any = "glorot_uniform",
         lora_rank: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         for argument, value, least in (("region_size", region_size, 1), ("shift", shift, 0)):
@@ -104,7 +105,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
         norm.build((None, None, None, hidden_dim))
         return fc1, norm, self._dense(hidden_dim, size, name=f"{name}_fc2")
 
-    def _dense(self, inputs, units, **kwargs):
+    def _dense(self, inputs, units, **kwargs: Any):
         layer = Dense(
             units, kernel_initializer=self.kernel_initializer, dtype=self.dtype_policy, **kwargs
         )

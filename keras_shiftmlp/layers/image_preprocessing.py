@@ -1,4 +1,4 @@
-"""The first layer of every model: from pixels to what the network was trained on."""
+"""The first layer of every model, which normalises the pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -44,11 +44,11 @@ def named_preset(name: str) -> dict[str, Any]:
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class ImagePreprocessing(keras.layers.Layer):
-    """Normalises pixels: `y = (x / 255 - mean) / std`, in float32 whatever the policy.
+    """Normalises pixels: `y = (x / 255 - mean) / std`, in float32 under any dtype policy.
 
     The layer also stores how evaluation prepares the images, and the names of the classes. Both
-    belong to a checkpoint. A layer's config is the one place that `.keras` files, `clone_model` and
-    every wrapper keep.
+    belong to a checkpoint. They are part of the layer's config, which `.keras` files and
+    `clone_model` keep.
 
     Args:
         mean: Mean per channel, for pixels in `[0, 1]`.

@@ -10,7 +10,7 @@ class LayerScale(keras.layers.Layer):
     """Computes `gamma * x`, with `gamma` learned per channel from a small initial value.
 
     Args:
-        initial_value: What every element of `gamma` starts at.
+        initial_value: Initial value of every element of `gamma`.
 
     Call arguments:
         inputs: Tensor `(..., C)`.

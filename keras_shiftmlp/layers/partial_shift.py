@@ -1,5 +1,7 @@
 """Partial shift: the token mixing of ShiftViT, some of the channels moved by one position."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -45,7 +47,7 @@ class PartialShift(keras.layers.Layer):
     [2.0, 3.0, 0.0]
     """
 
-    def __init__(self, n_div: int = 12, **kwargs):
+    def __init__(self, n_div: int = 12, **kwargs: Any):
         super().__init__(**kwargs)
         if n_div < 1:
             raise ValueError(f"`n_div` must be at least 1. Received: `n_div={n_div!r}`")

@@ -1,6 +1,7 @@
 """Wave-MLP's token mixing: positions are waves, and their phases decide how they add up."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -61,7 +62,7 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
 
     is_slow_with_xla_on_cpu = True  # its depthwise convolutions
 
-    def __init__(self, phase_conv: str = "dense", lora_rank: int | None = None, **kwargs):
+    def __init__(self, phase_conv: str = "dense", lora_rank: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if phase_conv not in PHASE_CONVS:
             raise ValueError(
@@ -106,7 +107,7 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
         norm.build(input_shape)
         return phase, norm
 
-    def _dense(self, channels, **kwargs):
+    def _dense(self, channels, **kwargs: Any):
         layer = Dense(channels, **initializers(None, channels), dtype=self.dtype_policy, **kwargs)
         layer.build((None, channels))
         return layer

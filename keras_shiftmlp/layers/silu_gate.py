@@ -1,5 +1,7 @@
 """The gate of gMixer's MLPs, and how the layer before it starts."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -36,7 +38,7 @@ class SiLUGate(keras.layers.Layer):
     # The SiLU of the gate, which `rematerialize` computes again.
     has_intermediate_results = True
 
-    def __init__(self, axis: int = -1, **kwargs):
+    def __init__(self, axis: int = -1, **kwargs: Any):
         super().__init__(**kwargs)
         self.axis = axis
 

@@ -1,6 +1,7 @@
 """sMLPNet's token mixing: one dense layer along the rows and one along the columns."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -90,7 +91,7 @@ class SparseMLP(keras.layers.Layer):
     # The projections have one row per position of a row or column.
     needs_known_size = True
 
-    def __init__(self, lora_rank: int | None = None, **kwargs):
+    def __init__(self, lora_rank: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.lora_rank = lora_rank
 

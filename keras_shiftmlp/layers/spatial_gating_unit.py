@@ -1,5 +1,7 @@
 """Spatial gating unit: the token mixing of gMLP."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -48,7 +50,7 @@ class SpatialGatingUnit(keras.layers.Layer):
 
     needs_known_size = True
 
-    def __init__(self, norm_epsilon: float = 1e-5, lora_rank: int | None = None, **kwargs):
+    def __init__(self, norm_epsilon: float = 1e-5, lora_rank: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.norm_epsilon = norm_epsilon
         self.lora_rank = lora_rank

@@ -7,6 +7,7 @@ open how many, their kernel sizes and the norms between the stages: these follow
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -115,8 +116,9 @@ def ms_mlp_swin(
                 x = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{stem}_norm")(x)
                 x = Dense(dim, **start, name=f"{stem}_reduction")(x)
             for i in range(depth):
-                block = dict(mlp_ratio=mlp_ratio, drop_path_rate=next(rates))
-                block["name"] = f"stage_{s}_block_{i}"
+                block = dict[str, Any](
+                    mlp_ratio=mlp_ratio, drop_path_rate=next(rates), name=f"stage_{s}_block_{i}"
+                )
                 if s < mixing:
                     block |= dict(kernel_sizes=kernel_sizes[s], shifts=shifts)
                     x = ms_mlp.ms_mlp_block(x, **block, layer_scale_init=layer_scale_init)

@@ -1,4 +1,4 @@
-"""The ranges of the arguments of a run, checked before its folder is made."""
+"""The valid ranges of the arguments of a run."""
 
 import numbers
 from collections.abc import Callable
@@ -38,7 +38,7 @@ _SHARE = _number(lambda value: 0 <= value <= 1)
 _BELOW_1 = _number(lambda value: 0 <= value < 1)
 _POSITIVE_SHARE = _number(lambda value: 0 < value <= 1)
 
-# For each argument, what it must be in words, and the test of it.
+# For each argument, its valid values in words, and the check.
 RANGES: dict[str, tuple[str, Check]] = {
     "epochs": ("an integer of at least 1", _integer(1)),
     "batch_size": ("an integer of at least 1", _integer(1)),
@@ -79,7 +79,7 @@ RANGES: dict[str, tuple[str, Check]] = {
 
 
 def check_arguments(**values: Any) -> None:
-    """Raises `ValueError` where an argument is out of its range."""
+    """Raises `ValueError` if an argument is out of its range."""
     for name, value in values.items():
         expected, holds = RANGES[name]
         if not holds(value):

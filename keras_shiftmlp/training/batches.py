@@ -1,7 +1,7 @@
 """From labelled images to batches: random crops, flips, erasing and mixing, on the CPU.
 
-Batch `i` of a run depends on the seed and on `i` alone, so a run that is resumed at any batch
-sees what an unbroken one would have seen.
+Batch `i` of a run depends only on the seed and `i`, so a run that is resumed at any batch gets the
+same batches as an uninterrupted one.
 """
 
 import functools
@@ -50,24 +50,24 @@ def training_batches(
     """Augmented batches `start` to `stop` of an endless run.
 
     Args:
-        images: What to draw from; each epoch is a new permutation, its last images that fill no
-            batch are left out.
+        images: The training images. Each epoch is a new permutation; the last images that do not
+            fill a batch are left out.
         image_size: Side of the square images of the batches, or their `(H, W)`, in pixels.
         batch_size: Images per batch, over all shards.
         seed: Seed of order and augmentation.
         start: First batch, counted from the beginning of the run.
-        stop: The batch to end before.
+        stop: End of the range, exclusive. `None` means no end.
         shard: `(index, count)`: this process takes part `index` of each batch.
         workers: Threads that prepare batches.
-        crop_scale: Share of the image's area that a random crop keeps, from and to; the crop's
-            aspect ratio is between 3/4 and 4/3. `None` for no such crop.
-        crop_padding: Rows and columns of black that are added on all sides before a crop of
-            the original size is taken at random.
+        crop_scale: Smallest and largest share of the image's area that a random crop keeps; the
+            crop's aspect ratio is between 3/4 and 4/3. `None` means no such crop.
+        crop_padding: Rows and columns of black pixels that are added on all sides before a random
+            crop of the original size.
         flip: Whether to mirror half of the images.
         randaugment: Number of operations per image, and their strength in `[0, 1]`: a larger one
             changes the images more.
         mixup: Strength of MixUp, the parameter of its Beta distribution.
-        cutmix: Strength of CutMix. With both, each batch gets one of the two by chance.
+        cutmix: Strength of CutMix. With both, each batch randomly uses one of the two.
         erase: Probability that a rectangle of the image is replaced by noise.
 
     Returns:
@@ -99,7 +99,7 @@ def training_batches(
     size = height_and_width(image_size)
     steps = len(images) // batch_size
     share = _share(batch_size, shard)
-    # Keras draws from the Beta distribution with PyTorch's one global generator.
+    # On PyTorch, Keras samples the Beta distribution from the global generator.
     one_at_a_time = threading.Lock()
 
     @functools.lru_cache(maxsize=2)
@@ -117,7 +117,7 @@ def training_batches(
         x = np.stack(pixels).astype("float32")
         y = one_hot(images.labels[chosen], len(images.class_names))
         rng = np.random.default_rng([seed, epoch, position, batch_size + shard[0]])
-        # Fresh layers with seeds of the batch's own: what a layer drew before does not matter.
+        # New layers with seeds of this batch, so the result does not depend on earlier batches.
         seeds = iter(rng.integers(2**31, size=8).tolist())
         if flip:
             x = keras.layers.RandomFlip("horizontal", seed=next(seeds))(x, training=True)
@@ -129,7 +129,7 @@ def training_batches(
         mixers = [(layer, strength) for layer, strength in mixers if strength]
         if mixers:
             layer, strength = mixers[rng.integers(len(mixers))]
-            # A tuple, since a plain `factor` of CutMix is drawn from 0 up to it.
+            # A tuple, because CutMix draws a single `factor` from 0 up to it.
             strength = (strength, strength) if layer is keras.layers.CutMix else strength
             with one_at_a_time:
                 mixed = layer(strength, seed=next(seeds))({"images": x, "labels": y}, training=True)
@@ -151,14 +151,14 @@ def evaluation_batches(
 ) -> Any:
     """All images once, in order, without augmentation.
 
-    The last batch is filled up with images of weight 0, so that all batches have one shape.
+    The last batch is padded with images of weight 0, so that all batches have the same shape.
 
     Args:
-        images: What to evaluate on.
+        images: The evaluation images.
         image_size: Side of the square images of the batches, or their `(H, W)`, in pixels.
         batch_size: Images per batch.
         crop_fraction: Share of the height and of the width of the resized image that is kept.
-        passes: How often all images come.
+        passes: How many times to go through all images.
         shard: `(index, count)`: this process takes part `index` of each batch.
         workers: Threads that prepare batches.
 
@@ -200,8 +200,8 @@ def _share(batch_size, shard):
 def _randaugment(x, number, strength, rng):
     """`(B, H, W, 3)` with `number` operations of RandAugment, chosen image by image.
 
-    `keras.layers.RandAugment` computes every operation on every image and chooses once a batch:
-    six times the work. Here each layer gets the images that drew it.
+    `keras.layers.RandAugment` computes every operation on every image and chooses once per batch,
+    which is six times the work. Here each layer gets only the images that drew it.
     """
     layers = keras.layers
     operations = (
@@ -213,7 +213,7 @@ def _randaugment(x, number, strength, rng):
         lambda **kwargs: layers.RandomColorDegeneration(strength, **kwargs),
         lambda **kwargs: layers.RandomContrast(strength, **kwargs),
         lambda **kwargs: layers.RandomBrightness(strength, **kwargs),
-        # Below 0.5 it blurs, above it sharpens.
+        # Below 0.5 it blurs, above 0.5 it sharpens.
         lambda **kwargs: layers.RandomSharpness((0.5 - strength / 2, 0.5 + strength / 2), **kwargs),
         lambda **kwargs: layers.RandomRotation(strength / 12, **kwargs),  # of a full turn
         lambda **kwargs: layers.RandomShear(0.3 * strength, 0.3 * strength, **kwargs),
@@ -239,7 +239,7 @@ def _grain_dataset(batch, start, stop, workers):
 
 
 def _crop(image, size, crop_scale, crop_padding, seed):
-    """A PIL image of any size -> `(*size, 3)`, cut out at random."""
+    """A random crop of a PIL image of any size, resized to `(*size, 3)`."""
     rng = np.random.default_rng(seed)
     if crop_scale is not None:
         width, height = image.size

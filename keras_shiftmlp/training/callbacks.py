@@ -1,4 +1,4 @@
-"""What a long run needs: a state to come back to, a stop at NaN, and a line per epoch."""
+"""Callbacks of a run: resumption, a stop at NaN, and log lines."""
 
 import csv
 import io
@@ -20,15 +20,16 @@ logger = logging.getLogger("keras_shiftmlp")
 class Resume(keras.callbacks.Callback):
     """Writes the whole state of a run after each epoch and restores it when the run is repeated.
 
-    `keras.callbacks.BackupAndRestore` does the same in two files; a kill between the two leaves
-    an epoch number that does not belong to the weights. Here the epoch is in the name, and the
-    file gets its name once it is complete. Random seeds follow from the epoch, so that a run
-    which was killed ends with the weights of an unbroken one. `log.csv` has a row per epoch.
+    `keras.callbacks.BackupAndRestore` does the same in two files; an interruption between
+    the two leaves an epoch number that does not belong to the weights. Here the epoch is part of
+    the file name, and a file gets its name only when it is complete. Random seeds are derived from
+    the epoch, so a resumed run ends with the weights of an uninterrupted one. `log.csv` has a row
+    per epoch.
 
     Args:
         out: Folder of the run. The state is in its subfolder `state/`.
         seed: Seed of the run.
-        writes: Whether this process writes the state; of several, one does.
+        writes: Whether this process writes the state. Of several processes, one does.
     """
 
     def __init__(self, out: str | os.PathLike[str], seed: int, writes: bool = True):
@@ -44,7 +45,7 @@ class Resume(keras.callbacks.Callback):
 
     @property
     def epoch(self) -> int:
-        """How many epochs are done."""
+        """Number of finished epochs."""
         return len(self.history)
 
     def on_train_begin(self, logs=None):
@@ -74,7 +75,7 @@ class Resume(keras.callbacks.Callback):
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
-    """Ends a run whose loss is no longer a number, saying where it happened."""
+    """Stops a run at the first loss that is not finite, and names the epoch and batch."""
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.last = epoch, None
@@ -93,7 +94,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """Log lines with images per second and the time that is left: one a minute, one an epoch.
+    """Logs images per second and the remaining time, every minute and after every epoch.
 
     Args:
         steps: Batches per epoch.
@@ -138,7 +139,7 @@ class Progress(keras.callbacks.Callback):
 
 
 def save_weights(model: keras.Model, path: Path, keep: bool = True) -> None:
-    """Writes `path` in one piece. All processes call it, as JAX wants; one keeps its file."""
+    """Writes `path` atomically. JAX needs all processes to call this; one keeps its file."""
     with tempfile.TemporaryDirectory() as elsewhere:
         unfinished = (path.parent if keep else Path(elsewhere)) / "unfinished.weights.h5"
         model.save_weights(unfinished, overwrite=True)
@@ -147,12 +148,12 @@ def save_weights(model: keras.Model, path: Path, keep: bool = True) -> None:
 
 
 def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
-    """Writes `path` in one piece."""
+    """Writes `path` atomically."""
     _write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Writes `path` in one piece, with a column for each key of the rows."""
+    """Writes `path` atomically, with a column for each key of the rows."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}))
     writer.writeheader()

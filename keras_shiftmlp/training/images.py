@@ -26,7 +26,7 @@ class Images:
     """Images that are read by index, with their labels.
 
     Args:
-        source: What index `i` is read from: a list of paths, an array `(N, H, W, 3)` of uint8,
+        source: The images by index: a list of paths, an array `(N, H, W, 3)` of uint8,
             or any sequence of `{"image": ...}` such as a TensorFlow Datasets data source.
         labels: Array `(N,)` of class indices.
         class_names: One name per class.
@@ -78,14 +78,14 @@ class Images:
         return dataclasses.replace(self, source=source, labels=self.labels[indices])
 
     def split(self, held_out: int | float, seed: int = 0) -> tuple["Images", "Images"]:
-        """Two splits, the second of `held_out` images (or that share), with equal class shares."""
+        """Two stratified splits, the second with `held_out` images, or that share of them."""
         count = held_out if isinstance(held_out, int) else round(held_out * len(self))
         if not 0 < count < len(self):
             raise ValueError(
                 f"`held_out` must leave images in both splits of {len(self)}. "
                 f"Received: `held_out={held_out!r}`"
             )
-        # Shuffle, sort by rank within the class, so that each prefix has all classes alike.
+        # Shuffle, then sort by rank within the class, so that each prefix is stratified.
         order = np.random.default_rng(seed).permutation(len(self))
         rank, seen = np.empty(len(self)), np.zeros(len(self.class_names))
         sizes = np.bincount(self.labels, minlength=len(self.class_names))
@@ -97,7 +97,7 @@ class Images:
         return self.take(np.sort(order[count:])), self.take(np.sort(order[:count]))
 
     def resized(self, size: int | Sequence[int]) -> "Images":
-        """All images decoded once, `(N, H, W, 3)` of uint8 in memory.
+        """The images decoded and resized once, as an array `(N, H, W, 3)` of uint8.
 
         Args:
             size: The side of a square, or `(H, W)`, in pixels.
@@ -118,9 +118,9 @@ def load_images(
 ) -> Images:
     """Images to train or to evaluate with.
 
-    Every file of a folder is decoded once to see whether it can be: those that can't are left
-    out, counted in the log and listed in `skipped`. Grey, palette, CMYK and RGBA files become RGB
-    when they are read (transparency shows white).
+    Every file of a folder is decoded once as a check. Files that can't be decoded are left out,
+    counted in the log and listed in `skipped`. Grey, palette, CMYK and RGBA files become RGB
+    when they are read (transparent pixels become white).
 
     Args:
         data: A folder with one subfolder of images per class; `"tfds:<name>/<split>"`, such as
@@ -165,7 +165,7 @@ def _load_tfds(name, class_names):
         raise ValueError(f"A split is needed, as in 'tfds:cifar10/train'. Received: {split!r}")
     builder = tfds.builder(name, file_format="array_record")
     builder.download_and_prepare()
-    # Decoding is left to when an image is asked for.
+    # Images are decoded when they are read.
     decoders = {"image": tfds.decode.SkipDecoding()}
     source = builder.as_data_source(split=split, decoders=decoders)
     labels = np.array([source[index]["label"] for index in range(len(source))])
@@ -206,7 +206,7 @@ def _load_folder(folder, class_names):
 def _is_readable(path):
     try:
         open_image(path)
-    except (OSError, SyntaxError, ValueError):  # what Pillow raises for damaged files
+    except (OSError, SyntaxError, ValueError):  # raised by Pillow for damaged files
         return False
     return True
 

@@ -1,4 +1,4 @@
-"""AdamW as the recipes want it: warm-up and decay, no decay of vectors, rates per depth."""
+"""AdamW with warm-up, a decaying rate, weight decay of matrices only, and layer-wise rates."""
 
 import math
 from typing import Literal, TypedDict
@@ -42,11 +42,11 @@ def build_optimizer(
     accumulate: int = 1,
     layer_decay: float = 1.0,
 ) -> keras.optimizers.Optimizer:
-    """AdamW for `model`, with everything that a recipe says about it.
+    """AdamW for `model`, with the optimizer settings of a recipe.
 
-    Weight decay spares what has one axis only: biases, norms and layer scales. The layers of a
+    Weight decay excludes variables with one axis: biases, norms and layer scales. The layers of a
     model with `n` groups (patch embeddings and blocks from the first to the last, then the head)
-    learn at `layer_decay ** (n - 1 - group)` times the rate.
+    use the rate times `layer_decay ** (n - 1 - group)`.
 
     Args:
         model: A built model.
@@ -130,7 +130,7 @@ def layer_groups(model: keras.Model) -> dict[int, int]:
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear growth from `start` to `peak`, then a cosine or a line down to `final`."""
+    """A linear warm-up from `start` to `peak`, then cosine or linear decay to `final`."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class _PerVariable(keras.optimizers.MultiOptimizer):
-    """One optimizer per group of layers under one global clip of the gradient."""
+    """One optimizer per group of layers; the gradient is clipped by its global norm."""
 
     def __init__(self, choose, clip_norm):
         super().__init__(choose)

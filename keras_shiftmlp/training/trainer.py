@@ -1,4 +1,4 @@
-"""`train` and `evaluate`: the one loop behind the recipes, the examples and the command line."""
+"""`train` and `evaluate`, used by the recipes, the examples and the command line."""
 
 import importlib.util
 import json
@@ -69,28 +69,28 @@ def train(
 
     The folder `out` holds `settings.json`, `log.csv` with a row after each epoch, and `state/`
     until the end. A finished run adds `card.json`, `curves.png` (with Matplotlib) and
-    `model.weights.h5`, the weights of the model alone. A finished run that is repeated gives its
-    card and its weights back. All arguments are checked before the folder is made.
+    `model.weights.h5`, the weights of the model alone. Repeating a finished run loads its weights
+    and returns its card. All arguments are checked before the folder is made.
 
     Args:
         model: A model from pixels in `[0, 255]`, `(B, H, W, 3)`, to probabilities or logits
-            `(B, classes)`; stochastic depth and precision are its own.
-        images: What to train on.
-        validation: What to evaluate on after each epoch.
+            `(B, classes)`; its stochastic depth and dtype policy are kept.
+        images: The training images.
+        validation: The images to evaluate on after each epoch.
         out: Folder of the run.
         epochs: Passes over the images.
         batch_size: Images per batch, over all processes.
         learning_rate, schedule, weight_decay, clip_norm, ema_momentum, accumulate, layer_decay,
             warmup_steps, warmup_learning_rate, final_learning_rate: See `build_optimizer`.
         seed: Seed of order, augmentation and stochastic depth.
-        warmup_epochs: The warm-up in epochs, where `warmup_steps` does not give it in updates.
+        warmup_epochs: Length of the warm-up in epochs, if `warmup_steps` is `None`.
         label_smoothing: Share of the label that is spread over all classes.
         crop_fraction: Share of the height and of the width of the resized image that evaluation
-            keeps; the model remembers it, and the class names.
+            keeps; stored in the model together with the class names.
         jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX, and on
             TensorFlow except for MS-MLP on a CPU.
         shard: `(index, count)`: the part of each batch that this process takes. All processes
-            read the state in `out`, the first alone writes.
+            read the state in `out`; only the first one writes.
         workers: Threads that prepare batches.
         tensorboard: Whether to write logs for TensorBoard to `out/tensorboard`; Keras needs
             TensorFlow to write them, on every backend.
@@ -102,12 +102,12 @@ def train(
         The card: settings, parameters, history and times.
 
     Raises:
-        ValueError: Where an argument is out of its range, images and model do not fit together,
-            a batch is larger than all the images, or `out` holds at least one epoch of a run of
+        ValueError: If an argument is out of its range, images and model do not fit together, a
+            batch is larger than all the images, or `out` holds at least one epoch of a run of
             other settings.
         TypeError: For an unknown argument.
-        FloatingPointError: Where the loss is no longer finite; says where.
-        ImportError: For `tensorboard` where one of the two packages is missing.
+        FloatingPointError: If the loss is not finite, with the epoch and the batch.
+        ImportError: For `tensorboard`, if one of the two packages is missing.
     """
     if tensorboard and not all(map(importlib.util.find_spec, ("tensorboard", "tensorflow"))):
         raise ImportError(
@@ -140,7 +140,7 @@ def train(
     if warmup_steps is None:
         warmup_steps = round(warmup_epochs * steps / accumulate)
     if ema_momentum is not None:
-        # An average over more than a tenth of the run would still hold the weights of its start.
+        # An average over more than a tenth of the run would still contain the initial weights.
         ema_momentum = min(ema_momentum, max(0.0, 1 - 10 / updates))
     settings = OptimizerSettings(
         learning_rate=learning_rate,
@@ -170,7 +170,7 @@ def train(
         "crop_fraction": crop_fraction,
         **augmentation,
     }
-    card = json.loads(json.dumps(card))  # as it is read back: pairs are lists
+    card = json.loads(json.dumps(card))  # as read from the file: tuples become lists
     check_settings(out, card)
     writes = shard[0] == 0
     resume = Resume(out, seed, writes)
@@ -199,7 +199,7 @@ def train(
         )
         evaluation_steps = math.ceil(len(validation) / batch_size)
 
-    # Every argument is checked. From here on the model and the folder change.
+    # All arguments are valid. From here on the model and the folder change.
     if isinstance(model, ImageModel):
         model.class_names = images.class_names
         model.preprocessing.crop_fraction = crop_fraction
@@ -222,7 +222,7 @@ def train(
         weighted_metrics=[keras.metrics.CategoricalAccuracy(name="top1")],
         **compiled,
     )
-    # Progress comes after the evaluation's swap and before the state is written.
+    # `Progress` runs after the swap of the average and before the state is written.
     callbacks = [*callbacks, StopAtNonFinite(), Progress(steps, batch_size), resume]
     if ema_momentum is not None:
         callbacks.insert(0, keras.callbacks.SwapEMAWeights())
@@ -246,8 +246,8 @@ def train(
         "seconds": sum(row["seconds"] for row in resume.history),
         "finished": time.strftime("%Y-%m-%d", time.gmtime()),
     }
-    # The optimizer of the run is of no more use: Keras would write it beside the weights, and one
-    # rate per group can't be written to a `.keras` file.
+    # Drop the optimizer of the run: Keras would save it with the weights, and a `.keras` file can't
+    # store layer-wise rates.
     model.optimizer = None
     save_weights(model, out / "model.weights.h5", writes)
     optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
@@ -256,7 +256,7 @@ def train(
     if writes:
         if importlib.util.find_spec("matplotlib"):
             plot_curves({model.name: resume.history}, out / "curves.png")
-        write_json(out / "card.json", card)  # the last one: its presence says that all is there
+        write_json(out / "card.json", card)  # written last: once it exists, the run is complete
         shutil.rmtree(out / "state")
     return card
 
@@ -271,12 +271,12 @@ def evaluate(
 ) -> dict[str, Any]:
     """Top-1, top-5 and cross-entropy of `model` on `images`, in one pass without augmentation.
 
-    Of classes with equal scores the one with the lower index comes first, as with `argmax`. The
+    Among classes with equal scores, the lower index comes first, as with `argmax`. The
     probability of a class counts as at least 1e-7 in the cross-entropy; logits have no such bound.
 
     Args:
         model: A model from pixels `(B, H, W, 3)` to probabilities or logits `(B, classes)`.
-        images: What to evaluate on.
+        images: The evaluation images.
         batch_size: Images per batch.
         crop_fraction: Share of the height and of the width of the resized image that is kept.
         workers: Threads that prepare batches.
@@ -285,7 +285,7 @@ def evaluate(
         `{"images", "top1", "top5", "loss", "seconds"}`; `top1` and `top5` are in `[0, 1]`.
 
     Raises:
-        ValueError: Where images and model do not fit together, or for an argument out of range.
+        ValueError: If images and model do not fit together, or an argument is out of range.
     """
     check_fit(model, images)
     started = time.perf_counter()
@@ -315,7 +315,7 @@ def evaluate(
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:
-    """Raises where `out` holds at least one epoch of a run of other settings."""
+    """Raises if `out` contains at least one epoch of a run with other settings."""
     if not (out / "card.json").exists() and not any((out / "state").glob("epoch_*.weights.h5")):
         return
     found = json.loads((out / "settings.json").read_text())
@@ -324,8 +324,8 @@ def check_settings(out: Path, settings: dict[str, Any]) -> None:
         there = {key: found.get(key) for key in keys}
         asked = {key: settings.get(key) for key in keys}
         raise ValueError(
-            f"`out` holds a run of other settings: {there} there, {asked} here. Repeat that "
-            f"run as it was, or take another folder. Received: `out={str(out)!r}`"
+            f"`out` contains a run with other settings: {there} there, {asked} here. Repeat that "
+            f"run with its settings, or choose another folder. Received: `out={str(out)!r}`"
         )
 
 
@@ -335,7 +335,7 @@ def gives_logits(model: keras.Model) -> bool:
 
 
 def check_fit(model: keras.Model, images: Images) -> None:
-    """Raises `ValueError` where the classes of the images are not as many as those of the model."""
+    """Raises `ValueError` unless the model has one output per class of the images."""
     if model.output_shape[-1] != len(images.class_names) or len(model.output_shape) != 2:
         raise ValueError(
             f"The model must have one output for each of the {len(images.class_names)} classes "
@@ -344,7 +344,7 @@ def check_fit(model: keras.Model, images: Images) -> None:
 
 
 def image_size_of(model: keras.Model) -> tuple[int, int]:
-    """`(H, W)` of the images that `model` takes."""
+    """`(H, W)` of the images that `model` expects."""
     size = model.image_size if isinstance(model, ImageModel) else model.input_shape[1:3]
     if None in size:
         raise ValueError(
