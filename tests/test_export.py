@@ -60,7 +60,7 @@ def shortcut(monkeypatch):
         return run_network
 
     fields = vars(exporter.FORMATS["onnx"])
-    changes = dict(engine=BACKEND, write=write, load=load, needs={})
+    changes = dict(backend=BACKEND, write=write, load=load, needs={})
     shortcut = types.SimpleNamespace(**{**fields, **changes})
     monkeypatch.setitem(exporter.FORMATS, "onnx", shortcut)
     return shortcut
@@ -97,7 +97,7 @@ def test_every_family(case, format, tmp_path, pictures):
 def test_every_format(format, tmp_path, pictures):
     needs(format)
     if exporter.FORMATS[format].backend != BACKEND or format == "onnx":
-        pytest.skip("written by another engine, or for every family above")
+        pytest.skip("written by another backend, or for every family above")
     model = away_from_start(MODEL_CASES["s2_mlp_v2"].build(depths=(1, 1), drop_path_rate=0.2))
     model.class_names = ["ant", "bee", "cat", "dog", "eel"]
     path = tmp_path / "new" / f"model{ENDINGS[format]}"
