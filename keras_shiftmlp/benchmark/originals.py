@@ -93,7 +93,7 @@ def _official_ms_mlp(name, config, weights, pixels):
             "Check out the repository of keras_shiftmlp and run weights/verify.py there. "
             f"Received: `source='official_ms_mlp'` and no {MS_MLP.name}"
         )
-    names = ("dims", "depths", "kernel_sizes", "shifts", "mlp_ratio")
+    names = ("dims", "depths", "patch_size", "kernel_sizes", "shifts", "mlp_ratio")
     network = runpy.run_path(str(MS_MLP))["MSMLP"](
         **{key: config[key] for key in names}, classes=len(weights["head.bias"])
     )
