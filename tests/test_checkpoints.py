@@ -762,6 +762,15 @@ for weights in sys.argv[1:]:
         print(hashlib.sha256(weights).hexdigest(), model.class_names)
 """
 
+LOAD_BY_KERAS = """
+import hashlib, sys
+import keras
+import keras_shiftmlp
+model = keras.saving.load_model(sys.argv[1])
+weights = b"".join(array.tobytes() for array in model.get_weights())
+print(hashlib.sha256(weights).hexdigest(), type(model).__name__)
+"""
+
 
 @pytest.fixture
 def local_hub(home, monkeypatch):
@@ -786,21 +795,27 @@ def test_hub(local_hub, home, tmp_path):
     model.save(tmp_path / "trained.keras")
     expected = hashlib.sha256(b"".join(x.tobytes() for x in model.get_weights())).hexdigest()
     publish = [sys.executable, HERE.parent / "weights" / "publish.py", tmp_path / "trained.keras"]
-    options = ["--folder", tmp_path / "lab", "--dataset", "none", "--license", "Apache-2.0"]
-    push = ["--push-to-hub", "lab/nano"]
-    subprocess.run([*publish, "MixerNano", "ours", *options, *push], check=True)
-    name = "MixerNano.ours.weights.h5"
-    assert sorted(local_hub.repositories["lab/nano"]) == [
-        "MixerNano.ours.json",
-        name,
+    options = ["--dataset", "none", "--license", "Apache-2.0", "--push-to-hub", "lab/nano"]
+    subprocess.run([*publish, "MixerNano", "ours", *options], check=True)
+    assert set(local_hub.repositories["lab/nano"]) == {
+        "README.md",
+        "config.json",
         "manifest.json",
-    ]
-    addresses = ["hf://lab/nano", f"hf://lab/nano/{name}", "ours"]
+        "metadata.json",
+        "model.safetensors",
+        "model.weights.h5",
+    }
+    large = [request for request in local_hub.requests if request[1].startswith("/blobs/")]
+    assert [method for method, _ in large] == ["PUT", "PUT"]
+    addresses = ["hf://lab/nano", "hf://lab/nano/model.safetensors", "ours"]
     place = {places.ENVIRONMENT: "hf://lab/nano"}
     output, errors = start_child(LOAD, *addresses, **place).communicate()
     assert output == f"{expected} None\n" * 3, errors
-    large = [request for request in local_hub.requests if request[1].startswith("/blobs/")]
-    assert [method for method, _ in large if method != "HEAD"] == ["PUT", "GET"]
+    requests = local_hub.requests[local_hub.requests.index(large[-1]) + 1 :]
+    large = [request for request in requests if request[1].startswith("/blobs/")]
+    assert [method for method, _ in large if method != "HEAD"] == ["GET"]
+    output, errors = start_child(LOAD_BY_KERAS, "hf://lab/nano").communicate()
+    assert output == f"{expected} ImageModel\n", errors
 
     # From the cache.
     offline = {**place, "HF_HUB_OFFLINE": "1"}
