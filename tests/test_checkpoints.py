@@ -23,7 +23,7 @@ from families import GOLDEN
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
-from keras_shiftmlp.checkpoints import containers, manifest, places, web
+from keras_shiftmlp.checkpoints import containers, fetch, manifest, places
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -443,8 +443,8 @@ class Broken(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def broken(home, monkeypatch):
-    monkeypatch.setattr(web, "BACKOFF", 0.001)
-    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    monkeypatch.setattr(fetch, "BACKOFF", 0.001)
+    monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as httpd:
         httpd.go_on, httpd.code = threading.Event(), 0
         thread = threading.Thread(target=httpd.serve_forever)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.checkpoints import cache, containers, fetch, hugging_face, manifest, places, web
+from keras_shiftmlp.checkpoints import cache, containers, fetch, hugging_face, manifest, places
 
 if TYPE_CHECKING:
     from keras_shiftmlp.checkpoints.port import WeightFile
@@ -167,13 +167,13 @@ def _of_tag(model, family, tag):
 def _of_address(url, family):
     ending = url.partition("?")[0].rstrip("/").split("/")[-1]
     path = fetch.fetch(
-        [url],
+        url,
         re.sub(r"[^\w.-]", "_", ending),
         looks_right=containers.container,
         folder=cache.cache_folder(url),
     )
     try:
-        return _of_file(path, web.redacted(url), family)
+        return _of_file(path, fetch.redacted(url), family)
     except ValueError:
         cache.discard(path)
         raise
@@ -208,7 +208,7 @@ def _fetch(entry):
         originals.append((url, source, functools.partial(published_file, url, name, **known)))
         if place:
             copy = functools.partial(places.file, place, name, **known)
-            copies.append((f"{web.redacted(place)}/{name}", source, copy))
+            copies.append((f"{fetch.redacted(place)}/{name}", source, copy))
     failures = []
     for address, source, download in [*copies, *originals]:
         try:
@@ -237,7 +237,7 @@ def published_file(
     if url.startswith("hf://"):
         return hugging_face.file(url, sha256, sha256_prefix)
     return fetch.fetch(
-        [url],
+        url,
         name,
         sha256=sha256,
         sha256_prefix=sha256_prefix,

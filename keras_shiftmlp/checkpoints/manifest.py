@@ -6,7 +6,7 @@ import json
 from importlib import resources
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import cache, places, sources, web
+from keras_shiftmlp.checkpoints import cache, fetch, places, sources
 
 # The authors' checkpoints, one file per family.
 PUBLISHED = Path(__file__).parent / "published"
@@ -142,7 +142,7 @@ def _checked(found, place):
         problems = list(_problems(entry))
         if problems:
             raise ValueError(
-                f"Entry {index} of the manifest in {web.redacted(place)} is malformed: "
+                f"Entry {index} of the manifest in {fetch.redacted(place)} is malformed: "
                 f"{'; '.join(problems)}. Received: {str(entry)[:300]}"
             )
     return [{**_OPTIONAL, "hyperparameters": {}, **x, "place": place} for x in found]
@@ -217,7 +217,7 @@ def _row(entry):
     else:
         verified_by = "the server's digest, then the first download"
     if "place" in entry:
-        host = "in the package" if address == str(SHIPPED) else web.redacted(address)
+        host = "in the package" if address == str(SHIPPED) else fetch.redacted(address)
     else:
         host = "huggingface.co" if address.startswith("hf://") else address.split("/")[2]
     facts = {**entry, "host": host, "size": first.get("size"), "verified_by": verified_by}

@@ -6,10 +6,11 @@ The environment variable KERAS_SHIFTMLP_WEIGHTS names it. Its `manifest.json` li
 import functools
 import json
 import os
+import tempfile
 import urllib.parse
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import cache, containers, fetch, hugging_face, web
+from keras_shiftmlp.checkpoints import cache, containers, fetch, hugging_face
 
 ENVIRONMENT = "KERAS_SHIFTMLP_WEIGHTS"
 MANIFEST_BYTES = 2**24
@@ -39,11 +40,11 @@ def read_manifest(place: str) -> list:
     except (ValueError, RecursionError) as error:
         raise ValueError(
             f"{ENVIRONMENT} must name a folder, URL or hf:// repository whose manifest.json is a "
-            f"list of entries. Received: `{ENVIRONMENT}={web.redacted(place)!r}` ({error})"
+            f"list of entries. Received: `{ENVIRONMENT}={fetch.redacted(place)!r}` ({error})"
         ) from error
     except OSError as error:
-        raise web.DownloadError(
-            f"The manifest of `{ENVIRONMENT}={web.redacted(place)!r}` cannot be read, so it is "
+        raise fetch.DownloadError(
+            f"The manifest of `{ENVIRONMENT}={fetch.redacted(place)!r}` cannot be read, so it is "
             f"unknown which checkpoints are there. Unset {ENVIRONMENT} to do without. ({error})"
         ) from error
     return found
@@ -71,7 +72,7 @@ def file(
             raise FileNotFoundError(f"{Path(place, name)} does not exist")
         return cache.verified(Path(place, name), sha256, sha256_prefix)
     return fetch.fetch(
-        [_address(place, name)],
+        _address(place, name),
         name,
         sha256=sha256,
         sha256_prefix=sha256_prefix,
@@ -105,7 +106,11 @@ def _local_manifest(place):
 def _remote_manifest(place):
     if place.startswith("hf://"):
         return file(place, "manifest.json").read_text("utf-8")
-    try:
-        return web.text_at(_address(place, "manifest.json"), MANIFEST_BYTES)
-    except FileNotFoundError:
-        return "[]"
+    # Not into the cache: the next process asks again.
+    with tempfile.TemporaryDirectory() as folder:
+        address, most = _address(place, "manifest.json"), MANIFEST_BYTES
+        try:
+            path = fetch.fetch(address, "manifest.json", max_bytes=most, folder=Path(folder))
+        except FileNotFoundError:
+            return "[]"
+        return path.read_text("utf-8")
