@@ -550,7 +550,7 @@ def test_file_of_another_layout_than_the_entry_says(home, tmp_path, monkeypatch)
 def published_entry(*files):
     """An entry of the package's own manifest, for a reference file."""
     [entry] = manifest._checked([own_entry("mixer_timm_erf", "unused")], "nowhere")
-    del entry["place"]
+    del entry["place"], entry["file"]
     return {**entry, "source": "timm_mixer", "license": "MIT", "files": list(files)}
 
 
@@ -567,7 +567,16 @@ def test_next_source_is_tried_and_all_failures_are_named(home, server, monkeypat
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError) as error:
         build("mixer_timm_erf", "ours")
-    for text in (files[0]["url"], "pip install", files[1]["url"], "00000000", "/gone.npz", "404"):
+    for text in (
+        files[0]["url"],
+        "pip install",
+        files[1]["url"],
+        "00000000",
+        "/gone.npz",
+        "404",
+        "Mixer.ours.model.safetensors",
+        places.ENVIRONMENT,
+    ):
         assert text in str(error.value)
     caplog.clear()
     del files[1]["sha256_prefix"]

@@ -64,7 +64,10 @@ def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = 
 
     Raises:
         ValueError: If it differs.
+        FileNotFoundError: If there is no such file.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
     actual = sha256_of(path) if sha256 or sha256_prefix else ""
     if sha256 and actual != sha256.lower():
         raise ValueError(f"{path}: expected the sha256 {sha256.lower()}, received {actual}")

@@ -194,7 +194,9 @@ def _transfer(url: str, file: cache.CachedFile, max_bytes: int) -> tuple[str | N
     if offset and offset == notes["total"]:
         return notes["md5"], True
     if offset:
-        headers = {"Range": f"bytes={offset}-", "If-Range": notes["validator"]}
+        headers = {"Range": f"bytes={offset}-"}
+        if notes["validator"]:
+            headers["If-Range"] = notes["validator"]
     with _ask(url, headers) as response:
         continues = response.status_code == 206 and offset and _continues(response, offset, notes)
         if response.status_code != 200 and not continues:
@@ -273,7 +275,7 @@ def _declared_md5(response):
 
 
 @contextlib.contextmanager
-def _ask(url: str, headers: Mapping[str, str | None]) -> Iterator[requests.Response]:
+def _ask(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
     """Requests a URL, redirected or not; the body is not read yet.
 
     Inside the block, network errors become `_TryAgain`, or `DownloadError` if they would recur.
