@@ -89,15 +89,6 @@ def is_filename(x: Any) -> bool:
     )
 
 
-def check_filename(filename: str) -> None:
-    """Raises a `ValueError` for what is no file name."""
-    if not is_filename(filename):
-        raise ValueError(
-            "`filename` must be a plain file name, without a folder, and not end in any of "
-            f"{OWN_SUFFIXES}. Received: `filename={filename!r}`"
-        )
-
-
 def is_hex(x: Any, at_least: int) -> bool:
     """Whether `x` is `at_least` to 64 hex digits."""
     return isinstance(x, str) and re.fullmatch(f"[0-9a-fA-F]{{{at_least},64}}", x) is not None
@@ -137,6 +128,17 @@ class CachedFile:
         """The published hash, else the remembered one."""
         return self.sha256 or self.remembered()
 
+    def is_right(self) -> bool:
+        """Whether the file is there with the known content; the log says what is wrong with it."""
+        if not self.path.is_file():
+            return False
+        try:
+            self.check(self.path)
+        except ValueError as error:
+            logger.warning("%s will be downloaded again: %s", self.path, error)
+            return False
+        return True
+
     def remember(self, sha256: str) -> None:
         """Writes the hash in the format of the sha256sum command, which can check the cache."""
         if not self.sha256:
@@ -155,9 +157,10 @@ class CachedFile:
             ValueError: If the content is not what was published, what was first downloaded, or
                 what the server declared as `md5`. A match with a published hash is enough.
         """
-        actual = sha256_of(verified(path, self.sha256, self.sha256_prefix))
         if self.sha256:
-            return actual
+            verified(path, self.sha256, self.sha256_prefix)
+            return self.sha256
+        actual = sha256_of(verified(path, sha256_prefix=self.sha256_prefix))
         if md5 and _digest(path, "md5") != md5:
             raise ValueError(f"the server declared the md5 {md5}, the content has another")
         remembered = self.remembered()
@@ -188,7 +191,6 @@ class CachedFile:
         return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
 
     def start_part(self, notes: dict[str, Any]) -> None:
-        """Makes room for a download from its first byte."""
         self.discard_part()
         write_text(self.beside(".part.json"), json.dumps(notes))
 

@@ -74,11 +74,11 @@ def fetch(
         url: The file's `http(s)://` URL.
         filename: The plain name of the file in the cache.
         sha256: The published hash, 64 hex digits.
-        sha256_prefix: Its first digits, 8 at least, where only they are published. Eight digits
-            are a checksum against damage, not a hash against forgery.
+        sha256_prefix: Its first digits, 8 at least, where only they are published. They detect
+            damage, not forgery.
         max_bytes: A longer file is refused. `None` means 8 GiB.
-        looks_right: Raises a `ValueError` for a file of another kind. It is called once for a
-            file without a known hash, with its path.
+        looks_right: Raises a `ValueError` for a file of another kind. A file without a known hash
+            is passed to it once.
         folder: Folder of the file; `cache_folder()` by default.
 
     Raises:
@@ -92,7 +92,11 @@ def fetch(
         raise ValueError(
             f"`url` must be an http:// or https:// URL in ASCII. Received: `url={shown!r}`"
         )
-    cache.check_filename(filename)
+    if not cache.is_filename(filename):
+        raise ValueError(
+            "`filename` must be a plain file name, without a folder, and not end in any of "
+            f"{cache.OWN_SUFFIXES}. Received: `filename={filename!r}`"
+        )
     for name, value, digits in (("sha256", sha256, 64), ("sha256_prefix", sha256_prefix, 8)):
         if value is not None and not cache.is_hex(value, digits):
             raise ValueError(
@@ -109,11 +113,11 @@ def fetch(
         folder / filename, sha256 and sha256.lower(), sha256_prefix, looks_right
     )
     # The common case takes no lock, so that it works in a read-only folder.
-    if file.known_hash() and _is_cached(file):
+    if file.known_hash() and file.is_right():
         return file.path
     with cache.locked(file.beside(".lock")):
         # Another process may have finished in the meantime, or the user has put the file there.
-        if _is_cached(file):
+        if file.is_right():
             if not file.known_hash():
                 file.remember(cache.sha256_of(file.path))
             return file.path
@@ -152,18 +156,6 @@ def is_url(url: Any) -> bool:
         return False
 
 
-def _is_cached(file: cache.CachedFile) -> bool:
-    """Whether the file is there and right; a log line says what is wrong with it."""
-    if not file.path.is_file():
-        return False
-    try:
-        file.check(file.path)
-    except ValueError as error:
-        logger.warning("%s will be downloaded again: %s", file.path, error)
-        return False
-    return True
-
-
 def _download(url: str, file: cache.CachedFile, max_bytes: int) -> str:
     """The sha256 of the part file, complete and checked."""
     reasons = []
@@ -194,7 +186,7 @@ def _transfer(url: str, file: cache.CachedFile, max_bytes: int) -> tuple[str | N
     if offset and offset == notes["total"]:
         return notes["md5"], True
     if offset:
-        headers = {"Range": f"bytes={offset}-"}
+        headers["Range"] = f"bytes={offset}-"
         if notes["validator"]:
             headers["If-Range"] = notes["validator"]
     with _ask(url, headers) as response:
@@ -286,10 +278,8 @@ def _ask(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
         session.hooks["response"].append(_vet_address)
         try:
             with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
-                code, reason = (
-                    response.status_code,
-                    f"HTTP {response.status_code} {response.reason}",
-                )
+                code = response.status_code
+                reason = f"HTTP {code} {response.reason}"
                 if code in (408, 425, 429) or code >= 500:
                     raise _TryAgain(reason, _retry_after(response))
                 if code not in (200, 206, 416):

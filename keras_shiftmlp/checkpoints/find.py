@@ -26,10 +26,8 @@ class Checkpoint:
     Args:
         received: What the user wrote, without a token.
         classes: Width of the classifier; `None` if the file has none.
-        hyperparameters: Arguments of the constructor that the weights were trained with, such as
-            `{"gelu": "tanh"}`; empty if unknown.
-        preprocessing: Arguments of `ImagePreprocessing`, or the name of a preset; `None` if
-            unknown.
+        hyperparameters: Arguments of the constructor that the weights need; empty if unknown.
+        preprocessing: Arguments of `ImagePreprocessing`, or a preset's name; `None` if unknown.
         class_names: One name per class, or `None`.
         file: The open file; `None` for a tag, whose file is downloaded by `load`.
         entry: The manifest's entry of a tag.
@@ -191,18 +189,17 @@ def _fetch(entry):
 
     The user's place may hold a copy of a published file; it comes first.
     """
-    place, own = entry.get("place"), places.own()
-    sources, failures, wrong = [], [], False
-    for known in entry["files"]:
-        # Several models call their file alike (Mixer-B_16.npz).
-        name = f"{entry['model']}.{entry['tag']}.{known['url'].split('/')[-1]}"
-        sources.append((place, entry.get("file", name), known))
+    own, place, failures, wrong = places.own(), entry.get("place"), [], False
+    # Several models call their file alike (Mixer-B_16.npz).
+    start = f"{entry['model']}.{entry['tag']}."
+    names = [entry.get("file", start + x["url"].split("/")[-1]) for x in entry["files"]]
+    sources = [(place, name, known) for name, known in zip(names, entry["files"])]
     if own and not place:
         copies = [(own, x, {**known, "url": places.address(own, x)}) for _, x, known in sources]
         sources = copies + sources
     for where, name, known in sources:
+        folder = cache.cache_folder(where) if where else None
         try:
-            folder = where and cache.cache_folder(where)
             return published_file(name=name, folder=folder, **known), known.get("sha256")
         except (OSError, ValueError, ImportError) as error:
             failures.append(f"{fetch.redacted(known['url'])}: {error}")
@@ -211,7 +208,7 @@ def _fetch(entry):
                 logger.warning("A source did not give the file. %s", failures[-1])
     raise (ValueError if wrong else fetch.DownloadError)(
         "\n".join([f"No source gave the file of {entry['model']} {entry['tag']}.", *failures])
-        + f"\nYou can put it as {sources[0][1]!r} into a folder, and set {places.ENVIRONMENT} to "
+        + f"\nYou can put it as {names[0]!r} into a folder, and set {places.ENVIRONMENT} to "
         "this folder."
     )
 
@@ -224,15 +221,10 @@ def published_file(
     size: int | None = None,
     folder: Path | None = None,
 ) -> Path:
-    """The file at a path, URL or `hf://` address, with the published content.
+    """The file at a path, URL or `hf://` address, which is `name` in the cache.
 
-    Args:
-        url: Where it is.
-        name: Its name in the cache, if it is downloaded from a URL.
-        sha256: The published hash, 64 hex digits.
-        sha256_prefix: Its first digits, where only they are published.
-        size: About how many bytes it has; some publishers round their sizes.
-        folder: Folder of the cache; `cache_folder()` by default.
+    Raises a `ValueError` if its content is not the published one, or if it is far longer than
+    `size`, which some publishers round.
     """
     if url.startswith("hf://"):
         return hugging_face.file(url, sha256, sha256_prefix)

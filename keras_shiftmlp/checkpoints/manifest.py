@@ -41,8 +41,8 @@ def find_entry(model: str, tag: str, offline: bool = False) -> dict | None:
     Args:
         model: A constructor's name; case and separators are ignored.
         tag: Such as `"imagenet"`.
-        offline: Looks into the package first, and into the user's place only for a tag that the
-            package does not know. By default the user's place comes first, as for `weights=`.
+        offline: The package comes first, then the user's place. By default it is the other way
+            round, as for `weights=`.
     """
     for found in (entries, _own_entries) if offline else (_own_entries, entries):
         for entry in found():
@@ -92,11 +92,7 @@ def weights_info(model: str, tag: str) -> dict:
 
 
 def published_info(model: str, tag: str) -> dict:
-    """As `weights_info`, but the package comes first: no network for a tag that it knows.
-
-    Functions of pixels use it. If a lab's place holds another checkpoint under a published tag,
-    pass the model to them, not the name.
-    """
+    """As `weights_info`, but the package comes first: no network for a tag that it knows."""
     return _info(model, tag, offline=True)
 
 

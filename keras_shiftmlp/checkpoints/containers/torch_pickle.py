@@ -98,7 +98,7 @@ class _Tensor:
 
     def view(self, data) -> np.ndarray:
         """The tensor in the bytes of its storage, copied only if it is strided."""
-        dtype, shape = self.storage.dtype, self.shape
+        dtype, shape = np.dtype(self.storage.dtype), self.shape
         if 0 in shape:
             return np.empty(shape, dtype)
         # The stride of an axis of size one is never used, and may be any number.
@@ -189,7 +189,7 @@ def _load(file: BinaryIO, size: int, storages: dict[str, _Storage]) -> Any:
         size: How many bytes are left in it.
         storages: Receives every storage by its key.
     """
-    source = _LimitedFile(file, size)
+    source: Any = _LimitedFile(file, size)
     stack, marks, memo = [], [], {}
 
     def pop_mark():
@@ -236,7 +236,7 @@ def _load(file: BinaryIO, size: int, storages: dict[str, _Storage]) -> Any:
                 case "BINGET" | "LONG_BINGET":
                     stack.append(memo[argument])
                 case "GLOBAL":
-                    stack.append(_named(*argument.split(" ", 1)))
+                    stack.append(_named(*str(argument).split(" ", 1)))
                 case "STACK_GLOBAL":
                     name, module = stack.pop(), stack.pop()
                     stack.append(_named(module, name))
