@@ -23,7 +23,7 @@ from families import GOLDEN
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli
-from keras_shiftmlp.checkpoints import containers, manifest, places, web
+from keras_shiftmlp.checkpoints import containers, fetch, manifest, places
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -443,8 +443,8 @@ class Broken(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def broken(home, monkeypatch):
-    monkeypatch.setattr(web, "BACKOFF", 0.001)
-    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    monkeypatch.setattr(fetch, "BACKOFF", 0.001)
+    monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken) as httpd:
         httpd.go_on, httpd.code = threading.Event(), 0
         thread = threading.Thread(target=httpd.serve_forever)
@@ -550,7 +550,7 @@ def test_file_of_another_layout_than_the_entry_says(home, tmp_path, monkeypatch)
 def published_entry(*files):
     """An entry of the package's own manifest, for a reference file."""
     [entry] = manifest._checked([own_entry("mixer_timm_erf", "unused")], "nowhere")
-    del entry["place"]
+    del entry["place"], entry["file"]
     return {**entry, "source": "timm_mixer", "license": "MIT", "files": list(files)}
 
 
@@ -567,7 +567,16 @@ def test_next_source_is_tried_and_all_failures_are_named(home, server, monkeypat
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ValueError) as error:
         build("mixer_timm_erf", "ours")
-    for text in (files[0]["url"], "pip install", files[1]["url"], "00000000", "/gone.npz", "404"):
+    for text in (
+        files[0]["url"],
+        "pip install",
+        files[1]["url"],
+        "00000000",
+        "/gone.npz",
+        "404",
+        "Mixer.ours.model.safetensors",
+        places.ENVIRONMENT,
+    ):
         assert text in str(error.value)
     caplog.clear()
     del files[1]["sha256_prefix"]
