@@ -490,6 +490,16 @@ def test_manifest_of_a_url_is_read_once(home, server, monkeypatch):
     assert asked == ["/manifest.json", f"/{path.name}"]
 
 
+@once
+def test_manifest_of_a_url_is_bounded(home, server, monkeypatch):
+    folder, url, _ = server
+    (folder / "manifest.json").write_text(json.dumps([own_entry("", "x.npz")]))
+    monkeypatch.setenv(places.ENVIRONMENT, url)
+    monkeypatch.setattr(places, "MANIFEST_BYTES", 9)
+    with pytest.raises(ValueError, match="at most 9 bytes"):
+        k.list_weights()
+
+
 BAD_ENTRIES = {
     "model": [None, 3, "", {}],
     "tag": [None, ["imagenet"]],

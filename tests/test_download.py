@@ -743,9 +743,10 @@ def test_web_page_instead_of_the_rest(server, tmp_path):
 
 def test_header_length_that_looks_like_markup(server, tmp_path):
     """A safetensors file whose header is 0x3c20 bytes long begins with ` <`."""
-    data = (0x3C20).to_bytes(8, "little") + b'{"'
-    url = server.add("/f", serve(data))
-    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == data
+    for length in (0x3C20, 0x413C):
+        data = length.to_bytes(8, "little") + b'{"'
+        url = server.add(f"/{length}", serve(data))
+        assert fetch(url, f"{length}.bin", folder=tmp_path).read_bytes() == data
 
 
 # Disks, arguments

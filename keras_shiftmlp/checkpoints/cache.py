@@ -141,8 +141,12 @@ class CachedFile:
 
     def remember(self, sha256: str) -> None:
         """Writes the hash in the format of the sha256sum command, which can check the cache."""
-        if not self.sha256:
-            _warn_of_shared_folder(self.path.parent)
+        folder = self.path.parent
+        if not self.sha256 and os.name == "posix" and os.stat(folder).st_mode & 0o022:
+            warn_once(
+                f"{folder} can be written by other users, who can replace a file and its "
+                "remembered hash"
+            )
         try:
             write_text(self.beside(".sha256"), f"{sha256}  {self.path.name}\n")
         except OSError as error:
@@ -215,12 +219,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 @functools.cache
-def _warn_of_shared_folder(folder):
-    if os.name == "posix" and os.stat(folder).st_mode & 0o022:
-        logger.warning(
-            "%s can be written by other users, who can replace a file and its remembered hash",
-            folder,
-        )
+def warn_once(text: str) -> None:
+    logger.warning("%s", text)
 
 
 @contextlib.contextmanager

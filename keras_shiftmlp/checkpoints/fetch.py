@@ -6,7 +6,6 @@ A file gets its final name only after every check has passed. It is checked agai
 import base64
 import contextlib
 import errno
-import functools
 import itertools
 import logging
 import os
@@ -299,7 +298,10 @@ def _vet_address(response, **_):
     """Warns of plain http, and refuses a redirect that is not safe to follow."""
     parts = urllib.parse.urlsplit(response.url)
     if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        _warn_of_plain_http(parts.hostname)
+        cache.warn_once(
+            f"{parts.hostname} is asked over http: anybody on the way can swap its files. Prefer "
+            "https."
+        )
     if not response.is_redirect:
         return
     # `requests` would read the whole body of a redirect, whatever its size.
@@ -310,13 +312,6 @@ def _vet_address(response, **_):
     # From https to http, anybody on the way could swap the file.
     if not is_url(url) or (parts.scheme == "https" and not url.startswith("https:")):
         raise DownloadError(f"a redirect to {redacted(url)!r} came, which is not followed")
-
-
-@functools.cache
-def _warn_of_plain_http(host):
-    logger.warning(
-        "%s is asked over http: anybody on the way can swap its files. Prefer https.", host
-    )
 
 
 def _root(error):
@@ -356,7 +351,9 @@ def _without_pages(response: requests.Response, max_bytes: int) -> Iterator[byte
     chunks = _chunks(response, max_bytes)
     head = next(chunks, b"")
     # The middle of a file may look like anything.
-    markup = response.status_code == 200 and _MARKUP.match(head)
-    if markup or kind in ("text/html", "application/xhtml+xml"):
+    if (response.status_code == 200 and _MARKUP.match(head)) or kind in (
+        "text/html",
+        "application/xhtml+xml",
+    ):
         raise DownloadError("a web page came instead of the file")
     return itertools.chain([head], chunks)
