@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import hub
@@ -562,6 +563,64 @@ def published_entry(*files):
     [entry] = manifest._checked([own_entry("mixer_timm_erf", "unused")], "nowhere")
     del entry["place"], entry["file"]
     return {**entry, "source": "timm_mixer", "license": "MIT", "files": list(files)}
+
+
+@once
+def test_each_source_of_a_file_has_its_own_layout(home, server, monkeypatch):
+    folder, url, _ = server
+    path = write_original("mixer_timm_erf", folder)
+    known = {"url": f"{url}/{path.name}", "source": "timm_mixer"}
+    wrong = {**published_entry(known), "source": "google_mixer"}
+    monkeypatch.setattr(manifest, "entries", lambda: (wrong,))
+    check_logits("mixer_timm_erf", build("mixer_timm_erf", "ours", include_preprocessing=False))
+    del known["source"]
+    with pytest.raises(ValueError, match="should have the layout google_mixer"):
+        build("mixer_timm_erf", "ours")
+
+
+@once
+def test_a_head_that_was_not_trained_is_not_loaded(home, server, monkeypatch):
+    folder, url, _ = server
+    path = write_original("mixer_timm_erf", folder)
+    entry = {**published_entry({"url": f"{url}/{path.name}"}), "classes": None}
+    monkeypatch.setattr(manifest, "entries", lambda: ({**entry, "class_names": None},))
+    with pytest.raises(ValueError, match="`classes` must say how many"):
+        build("mixer_timm_erf", "ours")
+    model = build("mixer_timm_erf", "ours", classes=11)
+    trained = build("mixer_timm_erf", path)
+    for layer, other in zip(model.layers, trained.layers):
+        equal = [np.array_equal(a, b) for a, b in zip(layer.get_weights(), other.get_weights())]
+        assert not any(equal[1:]) if layer.name == "predictions" else all(equal)
+
+
+@once
+def test_google_drive(home, tmp_path, monkeypatch):
+    path = write_original("mixer_timm_erf", tmp_path)
+    url, asked = "https://drive.google.com/file/d/1_xr-f/view?usp=sharing", []
+    gdown, exceptions = types.ModuleType("gdown"), types.ModuleType("gdown.exceptions")
+    exceptions.GDownException = type("GDownException", (Exception,), {})
+
+    def download(id, output, **kwargs):
+        asked.append(id)
+        if len(asked) == 1:
+            raise exceptions.GDownException("too many requests")
+        shutil.copy(path if len(asked) == 3 else __file__, output)
+
+    gdown.download = download
+    monkeypatch.setattr(manifest, "entries", lambda: (published_entry({"url": url}),))
+    monkeypatch.setitem(sys.modules, "gdown", None)
+    with pytest.raises(OSError, match=r"pip install 'keras_shiftmlp\[drive\]'"):
+        build("mixer_timm_erf", "ours")
+    monkeypatch.setitem(sys.modules, "gdown", gdown)
+    monkeypatch.setitem(sys.modules, "gdown.exceptions", exceptions)
+    with pytest.raises(OSError, match="too many requests"):
+        build("mixer_timm_erf", "ours")
+    with pytest.raises(ValueError, match="its format is unknown"):
+        build("mixer_timm_erf", "ours")
+    assert not files_in(home)
+    check_logits("mixer_timm_erf", build("mixer_timm_erf", "ours", include_preprocessing=False))
+    build("mixer_timm_erf", "ours")
+    assert asked == ["1_xr-f"] * 3 and [x.name for x in files_in(home)] == ["Mixer.ours.1_xr-f"]
 
 
 @once

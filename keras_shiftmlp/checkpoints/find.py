@@ -7,7 +7,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.checkpoints import cache, containers, fetch, hugging_face, manifest, places
+from keras_shiftmlp.checkpoints import (
+    cache,
+    containers,
+    fetch,
+    google_drive,
+    hugging_face,
+    manifest,
+    places,
+)
 
 if TYPE_CHECKING:
     from keras_shiftmlp.checkpoints.port import WeightFile
@@ -73,12 +81,13 @@ class Checkpoint:
         if self.file is not None:
             self._fill(layers, self.file, grid)
         elif self.entry is not None:
-            path, sha256 = _fetch(self.entry)
+            path, known = _fetch(self.entry)
             try:
-                self._fill(layers, _open_entry(self.entry, path, self.received, family), grid)
+                file = _open_entry({**self.entry, **known}, path, self.received, family)
+                self._fill(layers, file, grid)
             except ValueError:
                 # The content is wrong, and no published hash says that the file is the right one.
-                if not sha256:
+                if not known.get("sha256"):
                     cache.discard(path)
                 raise
 
@@ -172,6 +181,8 @@ def _open(path, received, family):
 def _open_entry(entry, path, received, family):
     """The file of an entry, if it has the entry's layout and number of classes."""
     file = _open(path, received, family)
+    if entry["classes"] is None:
+        file.classes = None  # a head in the file was not trained
     for what, expected, found in (
         ("classes", entry["classes"], file.classes),
         ("layout", entry["source"] or file.source, file.source),
@@ -185,14 +196,17 @@ def _open_entry(entry, path, received, family):
 
 
 def _fetch(entry):
-    """The file of an entry and its published hash, from the first source that has it.
+    """The file of an entry and what is known of it, from the first source that has it.
 
     The user's place may hold a copy of a published file; it comes first.
     """
     own, place, failures, wrong = places.own(), entry.get("place"), [], False
     # Several models call their file alike (Mixer-B_16.npz).
     start = f"{entry['model']}.{entry['tag']}."
-    names = [entry.get("file", start + x["url"].split("/")[-1]) for x in entry["files"]]
+    names = [
+        entry.get("file") or start + (google_drive.file_id(url) or url.split("/")[-1])
+        for url in (known["url"] for known in entry["files"])
+    ]
     sources = [(place, name, known) for name, known in zip(names, entry["files"])]
     if own and not place:
         copies = [(own, x, {**known, "url": places.address(own, x)}) for _, x, known in sources]
@@ -200,7 +214,8 @@ def _fetch(entry):
     for where, name, known in sources:
         folder = cache.cache_folder(where) if where else None
         try:
-            return published_file(name=name, folder=folder, **known), known.get("sha256")
+            verification = {key: x for key, x in known.items() if key != "source"}
+            return published_file(name=name, folder=folder, **verification), known
         except (OSError, ValueError, ImportError) as error:
             failures.append(f"{fetch.redacted(known['url'])}: {error}")
             wrong |= isinstance(error, ValueError)
@@ -221,13 +236,15 @@ def published_file(
     size: int | None = None,
     folder: Path | None = None,
 ) -> Path:
-    """The file at a path, URL or `hf://` address, which is `name` in the cache.
+    """The file at a path, URL, `hf://` or Google Drive address, which is `name` in the cache.
 
     Raises a `ValueError` if its content is not the published one, or if it is far longer than
     `size`, which some publishers round.
     """
     if url.startswith("hf://"):
         return hugging_face.file(url, sha256, sha256_prefix)
+    if google_drive.file_id(url):
+        return google_drive.file(url, name, sha256, sha256_prefix, folder)
     if not url.startswith(("http://", "https://")):
         return cache.verified(Path(url), sha256, sha256_prefix)
     return fetch.fetch(
