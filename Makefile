@@ -14,11 +14,11 @@ test: .venv-test/done lint
 lint: .venv-test/done
 	.venv-test/bin/ruff check .
 	.venv-test/bin/ruff format --check .
-	.venv-test/bin/python tools/stubs.py --check
+	.venv-test/bin/python tools/generate.py --check
 	.venv-test/bin/python tools/check_types.py
 
 generate: .venv-test/done
-	.venv-test/bin/python tools/stubs.py
+	.venv-test/bin/python tools/generate.py
 
 # Installed with their dependencies except `tensorflow`, which would overwrite tensorflow-cpu.
 NO_DEPS = tensorflow-hub tf-keras keras-cv keras-hub tensorflow-text kagglehub kagglesdk regex \

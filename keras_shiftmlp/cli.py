@@ -248,19 +248,21 @@ def _evaluate(options):
 
 def _export(options):
     """Runs `keras-shiftmlp export` and returns how the file compares with Keras."""
+    import numpy as np
+
     from keras_shiftmlp import checkpoints, export, training
-    from keras_shiftmlp.export.exporter import FORMATS
+    from keras_shiftmlp.export.formats import FORMATS, FormatName
 
     model, pictures, license = _model(options), None, None
     size = options.size[0] if options.size and len(options.size) == 1 else options.size
     if options.images:
         side = size or model.image_size
         images = training.load_images(options.images)
-        pictures = images.split(min(8, len(images) - 1))[1].resized(side).source
+        pictures = np.asarray(images.split(min(8, len(images) - 1))[1].resized(side).source)
     if options.weights and not options.model.endswith(".keras"):
         with contextlib.suppress(ValueError):  # a file or an address has no licence that we know
             license = checkpoints.weights_info(options.model, options.weights)["license"]
-    endings = {kind.ending: name for name, kind in FORMATS.items()}
+    endings: dict[str, FormatName] = {kind.ending: name for name, kind in FORMATS.items()}
     card = export.write(
         model,
         options.out,

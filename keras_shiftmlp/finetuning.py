@@ -86,9 +86,10 @@ def merge_lora(model: keras.Model) -> keras.Model:
 def rematerialize(model: keras.Model) -> keras.Model:
     """A copy of the model that needs less memory and more time to train.
 
-    Its layers store only their inputs for the gradient and recompute the rest. Make the copy before
-    `compile`. A `.keras` file of it loads as a model that does not recompute. On JAX and a CPU, XLA
-    undoes most of it unless `XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander` is set.
+    Its layers store only their inputs for the gradient and recompute the rest, except layers with a
+    BatchNormalization. Make the copy before `compile`. A `.keras` file of it loads as a model that
+    does not recompute. On JAX and a CPU, XLA undoes most of it unless
+    `XLA_FLAGS=--xla_disable_hlo_passes=cse_barrier_expander` is set.
 
     Args:
         model: A built model; it does not change.
@@ -115,12 +116,20 @@ def rematerialize(model: keras.Model) -> keras.Model:
             f"Received: `keras.backend.backend()={keras.backend.backend()!r}`"
         )
     # Not the model itself: all activations would be recomputed at once. Not dropout: it would draw
-    # another mask.
-    layers = [layer.name for layer in model.layers if layer.weights]
+    # another mask. Not a BatchNormalization: it would update its statistics twice.
+    layers = [layer.name for layer in model.layers if _may_recompute(layer)]
     with keras.RematScope("list_of_layers", layer_names=layers):
         copy = type(model).from_config(model.get_config())
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _may_recompute(layer) -> bool:
+    """Whether the layer has something to recompute and gives the same twice."""
+    has_statistics = any("moving_" in weight.path for weight in layer.weights)
+    return not has_statistics and bool(
+        layer.weights or getattr(layer, "has_intermediate_results", False)
+    )
 
 
 def _plain(config):

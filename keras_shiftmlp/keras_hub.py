@@ -5,6 +5,8 @@
 is the only thing that imports KerasHub, and what a process must import before `from_preset`.
 """
 
+from typing import Any
+
 import keras
 
 from keras_shiftmlp.layers import names
@@ -45,7 +47,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
     {'P2': (None, None, None, 16), 'P3': (None, None, None, 24)}
     """
 
-    def __init__(self, model: ImageModel, dtype=None, **kwargs):
+    def __init__(self, model: ImageModel, dtype: Any = None, **kwargs: Any):
         if not isinstance(model, ImageModel) or len(model.output.shape) != 4:
             raise ValueError(
                 "`model` must be an ImageModel that ends in a feature map, such as "
@@ -75,7 +77,7 @@ class Backbone(keras_hub.models.FeaturePyramidBackbone):
         return ImageModel(self.inputs[0], self.output, name=self.name)
 
     @property
-    def pyramid_outputs(self) -> dict:
+    def pyramid_outputs(self) -> dict[str, Any]:
         """The feature maps by level: `"P2"` of stride 4, `"P3"` of stride 8 and so on."""
         model = self.image_model()
         if not model.pyramid_outputs:

@@ -4,6 +4,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,7 +16,7 @@ from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel
 
 
-def preprocess_input(x, model_or_tag: ImageModel | str):
+def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
     """Normalises pixels as a model does with `include_preprocessing=True`.
 
     Args:
@@ -80,7 +81,7 @@ def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:
 
 
 def decode_predictions(
-    predictions, top: int = 5, class_names: Sequence[str] | None = None
+    predictions: Any, top: int = 5, class_names: Sequence[str] | None = None
 ) -> list[list[tuple[str, str, float]]]:
     """The most probable classes of each image, by name.
 
@@ -119,7 +120,7 @@ def decode_predictions(
     ]
 
 
-def _preprocessing(model_or_tag):
+def _preprocessing(model_or_tag: ImageModel | str) -> ImagePreprocessing:
     """The facts of a model, a checkpoint, a family's default or a preset, as a layer."""
     if isinstance(model_or_tag, ImageModel):
         return model_or_tag.preprocessing
@@ -127,12 +128,12 @@ def _preprocessing(model_or_tag):
         return ImagePreprocessing(**PRESETS[model_or_tag])
     name, _, tag = model_or_tag.partition("/")
     constructor = find_constructor(name)
-    facts = {"image_size": constructor.image_size}
-    preset = constructor.preprocessing
+    preset, image_size = constructor.preprocessing, constructor.image_size
     if tag:
         entry = published_info(name, tag)
-        preset, facts["image_size"] = entry["preprocessing"], entry["image_size"]
-    return ImagePreprocessing(**(PRESETS[preset] if isinstance(preset, str) else preset), **facts)
+        preset, image_size = entry["preprocessing"], entry["image_size"]
+    facts = PRESETS[preset] if isinstance(preset, str) else preset
+    return ImagePreprocessing(**facts, image_size=image_size)
 
 
 def _resize_and_crop(image, size, crop_fraction, interpolation):

@@ -10,7 +10,7 @@ import importlib.util
 import sys
 
 
-def register():
+def register() -> None:
     """Registers all layers and models now, or as soon as Keras has been imported."""
     if "keras" in sys.modules:
         importlib.import_module("keras_shiftmlp.models")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike | None = None) -> Figure:
+def plot_curves(
+    histories: dict[str, list[dict[str, Any]]], path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Loss and accuracy by epoch, with a marker at each epoch.
 
     Args:
@@ -35,7 +37,7 @@ def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike | None
     >>> figure.axes[0].lines[0].get_ydata().tolist()
     [2.0, 1.5]
     """
-    figure, axes = _subplots(1, 2, figsize=(11, 4))
+    figure, [axes] = _subplots(1, 2, figsize=(11, 4))
     for (name, rows), color in zip(histories.items(), _colors()):
         epochs = [row["epoch"] for row in rows]
         for axis, key in zip(axes, ("loss", "top1")):
@@ -54,7 +56,9 @@ def plot_curves(histories: dict[str, list[dict]], path: str | os.PathLike | None
     return _saved(figure, path)
 
 
-def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike | None = None) -> Figure:
+def plot_benchmark(
+    rows: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Time against parameters, and the ratio to the matrix products.
 
     Args:
@@ -66,7 +70,6 @@ def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike | None = None) 
     """
     modes = list(dict.fromkeys(row["mode"] for row in rows))
     figure, axes = _subplots(2, len(modes), figsize=(6 * len(modes), 8))
-    axes = axes.reshape(2, len(modes))  # also of one column
     backends = list(dict.fromkeys(row["backend"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
     for (above, below), mode in zip(axes.T, modes):
@@ -88,7 +91,9 @@ def plot_benchmark(rows: Sequence[dict], path: str | os.PathLike | None = None) 
     return _saved(figure, path)
 
 
-def plot_profile(rows: Sequence[dict], path: str | os.PathLike | None = None) -> Figure:
+def plot_profile(
+    rows: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None
+) -> Figure:
     """Time by kind of layer, with its ratio to the time of its matrix products.
 
     Args:
@@ -100,7 +105,7 @@ def plot_profile(rows: Sequence[dict], path: str | os.PathLike | None = None) ->
     """
     models = list(dict.fromkeys((row["model"], row["backend"]) for row in rows))
     figure, axes = _subplots(len(models), 1, figsize=(8, 3 * len(models)))
-    for axis, (model, backend) in zip(np.atleast_1d(axes), models):
+    for axis, (model, backend) in zip(axes.flat, models):
         mine = [row for row in rows if (row["model"], row["backend"]) == (model, backend)][::-1]
         layers = [row["layer"] for row in mine]
         axis.barh(layers, [row["ms"] for row in mine], color="tab:orange", label="layer")
@@ -121,7 +126,7 @@ def plot_predictions(
     labels: Sequence[int],
     scores: np.ndarray,
     class_names: Sequence[str],
-    path: str | os.PathLike | None = None,
+    path: str | os.PathLike[str] | None = None,
     columns: int = 8,
 ) -> Figure:
     """A grid of images under their predicted classes.
@@ -142,9 +147,9 @@ def plot_predictions(
     """
     rows = -(-len(images) // columns)
     figure, axes = _subplots(rows, columns, figsize=(1.6 * columns, 1.9 * rows))
-    for axis in np.atleast_1d(axes).flat:
+    for axis in axes.flat:
         axis.axis("off")
-    for axis, image, label, score in zip(np.atleast_1d(axes).flat, images, labels, scores):
+    for axis, image, label, score in zip(axes.flat, images, labels, scores):
         best = int(np.argmax(score))
         axis.imshow(image)
         mark, color = ("✓", "tab:green") if best == label else ("✗", "tab:red")
@@ -159,7 +164,7 @@ def plot_confusion(
     labels: Sequence[int],
     predicted: Sequence[int],
     class_names: Sequence[str],
-    path: str | os.PathLike | None = None,
+    path: str | os.PathLike[str] | None = None,
 ) -> Figure:
     """The confusion matrix: a row per true class, a column per predicted class.
 
@@ -178,7 +183,7 @@ def plot_confusion(
     np.add.at(counts, (np.asarray(labels), np.asarray(predicted)), 1)
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     side = 2.5 + 0.55 * len(class_names)
-    figure, axis = _subplots(1, 1, figsize=(side + 1, side))
+    figure, [[axis]] = _subplots(1, 1, figsize=(side + 1, side))
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
     axis.set_yticks(range(len(class_names)), class_names)
@@ -200,7 +205,7 @@ def _subplots(rows, columns, figsize):
         raise ImportError("Plots need Matplotlib: pip install matplotlib") from error
     # A `Figure` without pyplot draws without a display and changes no global state.
     figure = Figure(figsize=figsize, layout="constrained")
-    return figure, figure.subplots(rows, columns)
+    return figure, figure.subplots(rows, columns, squeeze=False)
 
 
 def _saved(figure, path):
@@ -210,6 +215,6 @@ def _saved(figure, path):
 
 
 def _colors():
-    from matplotlib import colormaps
+    from matplotlib import color_sequences
 
-    return list(colormaps["tab10"].colors)
+    return color_sequences["tab10"]

@@ -1,6 +1,8 @@
 """The package as a whole: its exports, its imports and its documented tables."""
 
+import inspect
 import json
+import pydoc
 import re
 import subprocess
 import sys
@@ -11,7 +13,6 @@ from cases import BACKEND, HERE, MODEL_CASES
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
-from keras_shiftmlp.benchmark.report import models_table
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 ROOT = HERE.parent
@@ -48,6 +49,16 @@ assert "keras_shiftmlp>SpatialShift" in keras.saving.get_custom_objects()
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
+def test_help_shows_summary_arguments_and_defaults():
+    shown = pydoc.render_doc(keras_shiftmlp.S2MLPv2Small, renderer=pydoc.plaintext)
+    assert "\nS2MLPv2Small = <constructor keras_shiftmlp.S2MLPv2Small>\n" in shown
+    assert "`S2MLPv2` with `patch_sizes=(7, 2), dims=(192, 384), depths=(4, 14)`." in shown
+    _, _, defaults = " ".join(shown.split()).partition("Defaults:")
+    for name, parameter in inspect.signature(keras_shiftmlp.S2MLPv2Small).parameters.items():
+        assert f"\n        {name}: " in shown
+        assert f"{name}={parameter.default!r}" in defaults
+
+
 def test_importing_the_package_alone_is_quick():
     code = "import sys, keras_shiftmlp; assert not {'keras', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
@@ -66,35 +77,10 @@ def test_only_public_keras_in_the_package(path):
         assert len(text.splitlines()) <= 250
 
 
-def test_readme_and_docs_tables_are_the_measured_ones():
-    rows = json.loads((ROOT / "docs" / "models.json").read_text())
-    assert models_table(rows) in (ROOT / "README.md").read_text()
-    assert [row["model"] for row in rows] == keras_shiftmlp.list_models()
-
-
-def test_export_table_is_that_of_its_rows():
-    script, rows = ROOT / "benchmarks" / "export_matrix.py", ROOT / "docs" / "export_matrix.json"
-    command = [sys.executable, script, "--from-json", rows]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert printed.strip() in (ROOT / "docs" / "export.md").read_text()
-
-
-def test_speed_tables_are_those_of_their_rows(capsys):
-    page = (ROOT / "docs" / "performance.md").read_text()
-    for name in ("bench", "growth"):
-        cli.main(["bench", "--from-json", str(ROOT / "docs" / f"{name}.json")])
-        for table in capsys.readouterr().out.strip().split("\n\n"):
-            assert table in page
-    script, rows = ROOT / "benchmarks" / "peers.py", ROOT / "docs" / "peers.json"
-    command = [sys.executable, script, "--from-json", rows]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert printed.strip() in page
-
-
-def test_results_table_is_that_of_the_shipped_manifest():
-    command = [sys.executable, ROOT / "weights" / "results.py"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    assert printed in (ROOT / "docs" / "nano.md").read_text()
+def test_nothing_generated_is_stale():
+    command = [sys.executable, ROOT / "tools" / "generate.py", "--check"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
 
 
 def test_models_command_measures(capsys, tmp_path):

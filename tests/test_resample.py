@@ -116,9 +116,17 @@ def test_what_a_token_dense_resamples():
         np.testing.assert_allclose(resampled, (matrix @ bias)[:, None])
 
 
+def test_a_kernel_from_tokens_to_tokens_is_resampled_on_both_axes():
+    matrix, kernel = reference_tokens(2, (3, 2)), RNG.normal(size=(4, 4))
+    resampled = token_dense(6, 6).resample("kernel", kernel, (6, 6), (3, 2))
+    np.testing.assert_allclose(resampled, matrix @ kernel @ matrix.T * 4 / 6)
+
+
 @pytest.mark.parametrize(
     ("activation", "name", "old", "new", "grid"),
     [
+        (None, "kernel", (4, 9), (6, 6), (3, 2)),
+        (None, "lora_kernel_a", (4, 6), (6, 6), (3, 2)),
         (None, "kernel", (4, 5), (6, 5), None),
         (None, "kernel", (4, 5), (6, 7), (3, 2)),
         (None, "kernel", (4, 5), (6, 5), (2, 2)),
@@ -141,7 +149,7 @@ def test_only_squares_are_resampled():
 
 def mixer(side, token_dim=12):
     case = MODEL_CASES["mixer"]
-    return case.build(input_shape=(8 * side, 8 * side, 3), token_dim=token_dim)
+    return case.build(input_shape=(8 * side, 8 * side, 3), tokens_mlp_dim=token_dim)
 
 
 def weights_of(model):
@@ -151,13 +159,12 @@ def weights_of(model):
 IDENTITY = [(r".*", r"\g<0>", lambda array: array)]
 
 
-@pytest.mark.parametrize("grid", [None, (3, 3)])
-def test_a_model_of_another_size(grid):
+def test_a_model_of_another_size():
     small, large = mixer(4), mixer(3)
     for weight in small.weights:
         weight.assign(RNG.normal(size=weight.shape))
     old = weights_of(small)
-    port(dict(old), IDENTITY, large.layers, grid)
+    port(dict(old), IDENTITY, large.layers, grid=(3, 3))
     matrix = reference_tokens(4, (3, 3))
     for path, new in weights_of(large).items():
         expected = old[path]
@@ -175,13 +182,13 @@ def test_all_misfits_are_named_and_nothing_changes():
     model, old = mixer(4, token_dim=16), weights_of(mixer(3, token_dim=9))
     before = model.get_weights()
     with pytest.raises(ValueError, match="does not fit this model") as error:
-        port(dict(old), IDENTITY, model.layers)
+        port(dict(old), IDENTITY, model.layers, grid=(4, 4))
     for block in (0, 1):
-        for weight in ("fc1/kernel", "fc1/bias", "fc2/kernel"):
+        for weight in ("fc1/kernel", "fc1/bias"):
             assert f"that of 'block_{block}_token_{weight}' is" in str(error.value)
     old = weights_of(mixer(4))
     with pytest.raises(ValueError, match="'block_1_token_fc2/bias': Only a square grid"):
-        port(old | {"block_1_token_fc2/bias": np.ones((15, 1))}, IDENTITY, model.layers)
+        port(old | {"block_1_token_fc2/bias": np.ones((15, 1))}, IDENTITY, model.layers, (4, 4))
     for array, weight in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(array, weight)
 

@@ -11,6 +11,7 @@ from cases import BACKEND, HERE, TRAINS
 from PIL import Image
 
 import keras_shiftmlp
+from keras_shiftmlp.checkpoints.cache import sha256_of
 from keras_shiftmlp.checkpoints.manifest import SHIPPED
 
 PICTURES = HERE.parents[1] / "shared" / "data" / "cifar10.tar.xz"
@@ -50,9 +51,12 @@ def test_accuracy_is_near_what_is_said(entry, pictures):
 @each
 def test_entry_is_that_of_the_file(entry):
     model = keras_shiftmlp.get_model(entry["model"], weights=entry["tag"])
-    assert model.count_params() == entry["params"] == entry["training"]["parameters"]
+    history = json.loads((SHIPPED / f"{entry['model']}.{entry['tag']}.history.json").read_text())
+    assert model.count_params() == entry["params"] == history["training"]["parameters"]
     assert model.class_names == tuple(entry["class_names"]) and len(model.class_names) == 10
+    assert entry["file"] == f"{entry['model']}.{entry['tag']}.safetensors"
     assert (SHIPPED / entry["file"]).stat().st_size == entry["size"]
+    assert sha256_of(SHIPPED / entry["file"]) == entry["sha256"]
     other = keras_shiftmlp.get_model(entry["model"], classes=3, input_shape=(32, 32, 3))
     kept = [layer.name for layer in model.layers if layer.weights and layer.name != "predictions"]
     for name in kept:

@@ -1,7 +1,8 @@
 """`weights="....weights.h5"`: the right layers or an error, never a silent misload.
 
-`KERAS_BACKEND=torch python tests/test_weight_files.py` writes `published_variable_paths.json`. A
-change of a line that was there before breaks the files that people have.
+`KERAS_BACKEND=torch python tests/test_weight_files.py` adds new cases and sizes to
+`variable_paths.json` and `published_variable_paths.json`. It never changes a line: that would break
+the files that people have.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
 
 PUBLISHED_PATHS = HERE / "published_variable_paths.json"
+PATHS = HERE / "variable_paths.json"
 
 
 @pytest.fixture
@@ -40,6 +42,16 @@ def published_paths(name):
         variables = keras_shiftmlp.get_model(name, weights=None).weights
     lines = "\n".join(f"{variable.path} {tuple(variable.shape)}" for variable in variables)
     return [len(variables), hashlib.sha256(lines.encode()).hexdigest()]
+
+
+def paths_of_case(name):
+    """The path and shape of every variable of a tiny network."""
+    return [[weight.path, list(weight.shape)] for weight in MODEL_CASES[name].build().weights]
+
+
+def test_variable_paths_are_those_of_every_other_build(case):
+    """Variable paths are part of the file format; a change breaks users' files."""
+    assert paths_of_case(case.name) == json.loads(PATHS.read_text())[case.name]
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="once is enough")
@@ -255,7 +267,11 @@ def test_broken_files_are_refused(case, saved, tmp_path):
 
 
 if __name__ == "__main__":
-    rows = {name: published_paths(name) for name in keras_shiftmlp.list_models()}
-    PUBLISHED_PATHS.write_text(
-        "{\n" + ",\n".join(f'"{name}": {json.dumps(row)}' for name, row in rows.items()) + "\n}\n"
-    )
+    for path, names, row_of in (
+        (PUBLISHED_PATHS, keras_shiftmlp.list_models(), published_paths),
+        (PATHS, MODEL_CASES, paths_of_case),
+    ):
+        rows = json.loads(path.read_text())
+        rows |= {name: row_of(name) for name in names if name not in rows}
+        lines = (f'"{name}": {json.dumps(row)}' for name, row in sorted(rows.items()))
+        path.write_text("{\n" + ",\n".join(lines) + "\n}\n")

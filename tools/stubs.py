@@ -1,17 +1,14 @@
-"""Writes the two stubs that let editors and type checkers see every public name.
-
-    python tools/stubs.py            # writes them
-    python tools/stubs.py --check    # fails if one is stale
+"""The two stubs that let editors and type checkers see every public name.
 
 `keras_shiftmlp/models/__init__.pyi` has every argument of every constructor, as `inspect.signature`
 gives them. `keras_shiftmlp/__init__.pyi` re-exports names; `lazy_loader` reads it at run time.
 """
 
-import argparse
 import inspect
 import os
-import sys
 import textwrap
+import types
+import typing
 from pathlib import Path
 
 os.environ.setdefault("KERAS_BACKEND", "numpy")
@@ -38,7 +35,7 @@ def models_stub() -> str:
         HEADER,
         "import os",
         "from collections.abc import Callable, Sequence",
-        "from typing import Any",
+        "from typing import Any, Literal",
         "",
         *(f"from .{origin} import {name} as {name}" for name, origin in origins.items()),
         "",
@@ -70,7 +67,12 @@ def {constructor.name}(
 
 
 def _annotation(parameter) -> str:
-    text = inspect.formatannotation(parameter.annotation)
+    kind = parameter.annotation
+    is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+    # One by one, because Python versions write unions with a `Literal` differently.
+    members = typing.get_args(kind) if is_union else (kind,)
+    names = ["None" if x is types.NoneType else inspect.formatannotation(x) for x in members]
+    text = " | ".join(names)
     return text.replace("collections.abc.", "").replace("typing.", "")
 
 
@@ -83,14 +85,10 @@ def package_stub() -> str:
     return "\n".join(lines) + "\n\n__version__: str\n"
 
 
-STUBS = {"models/__init__.pyi": models_stub, "__init__.pyi": package_stub}
+def read(path: str) -> str:
+    """The stub as it is; empty if there is none."""
+    file = PACKAGE / path
+    return file.read_text() if file.exists() else ""
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if a stub is stale")
-    check = parser.parse_args().check
-    for path, write in STUBS.items():
-        if not check:
-            (PACKAGE / path).write_text(write())
-        elif (PACKAGE / path).read_text() != write():
-            sys.exit(f"{path} is stale: run `make generate`")
+
+STUBS = {"models/__init__.pyi": models_stub, "__init__.pyi": package_stub}

@@ -1,4 +1,6 @@
-"""Prints the tables of trained checkpoints from the manifest that `publish.py` wrote.
+"""Prints the tables of trained checkpoints from what `publish.py` wrote.
+
+The manifest has the entries, `<model>.<tag>.history.json` the runs that produced each file.
 
     python weights/results.py                    # the bundled checkpoints
     python weights/results.py --folder lab_weights
@@ -20,6 +22,17 @@ from keras_shiftmlp.benchmark.tables import markdown_table
 SHIPPED = Path(__file__).parents[1] / "keras_shiftmlp" / "checkpoints" / "shipped"
 HEAD = ["model", "weights", "parameters", "MMACs", "epochs", "hours", "images/s", "validation"]
 HEAD += ["top-1", "measured on"]
+
+
+def trained(folder: Path) -> list[dict]:
+    """The entries of a folder that have a history of their training, each with its history."""
+    entries = json.loads((folder / "manifest.json").read_text("utf-8"))
+    paths = [folder / f"{entry['model']}.{entry['tag']}.history.json" for entry in entries]
+    return [
+        entry | json.loads(path.read_text("utf-8"))
+        for entry, path in zip(entries, paths)
+        if path.exists()
+    ]
 
 
 def compared(entry: dict) -> tuple[dict, list[dict], float]:
@@ -63,7 +76,7 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=SHIPPED)
     parser.add_argument("--curves", type=Path, metavar="PNG")
     args = parser.parse_args()
-    entries = json.loads((args.folder / "manifest.json").read_text())
+    entries = trained(args.folder)
     rows = [compared(entry) for entry in entries]
     longer = [shipped(entry) for entry in entries if "compared_runs" in entry]
     print(table(rows))

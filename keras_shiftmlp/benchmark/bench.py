@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -36,7 +37,7 @@ def measure(
     repeats: int = 5,
     dtype: str | None = None,
     jit_compile: bool | str = "auto",
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """Times a model and its matrix products in turns, on the running backend.
 
     Args:
@@ -109,7 +110,7 @@ def measure(
     return rows
 
 
-def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict]:
+def profile(name: str, *, batch_size: int = 8, repeats: int = 5) -> list[dict[str, Any]]:
     """Times each layer of a forward pass alone and sums by class.
 
     Layers that are compiled together may share passes over memory, so the sum exceeds the time of
@@ -160,7 +161,7 @@ def run(
     dtype: str | None = None,
     growth: bool = False,
     profile: bool = False,
-) -> dict[str, list[dict]]:
+) -> dict[str, list[dict[str, Any]]]:
     """Times models on several backends.
 
     Args:
@@ -202,7 +203,9 @@ def run(
     return results
 
 
-def run_backends(backends: Sequence[str], calls: Sequence[tuple[str, dict]]) -> list[dict]:
+def run_backends(
+    backends: Sequence[str], calls: Sequence[tuple[str, dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """Runs `calls`, pairs of a function of this module and its arguments, on each backend.
 
     Each backend has its own process, because Keras chooses its backend when it is imported.
@@ -235,7 +238,12 @@ def _product(left, right, backward, dtype) -> Callable[[], None]:
     rng = np.random.default_rng(0)
     arrays = [keras.ops.cast(rng.normal(size=shape).astype("float32"), dtype) for shape in shapes]
     runs = [_compiled(product, arrays) for product in products]
-    return lambda: [run() for run in runs]
+
+    def run_all():
+        for run in runs:
+            run()
+
+    return run_all
 
 
 def _compiled(function, arrays, xla=True):
@@ -277,7 +285,7 @@ def _on_device(model, data):
     arrays = [keras.ops.convert_to_tensor(x) for x in (data if isinstance(data, list) else [data])]
 
     def forward(*inputs):
-        return model(list(inputs) if len(inputs) > 1 else inputs[0], training=False)
+        return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
 
     return _compiled(forward, arrays, xla=is_faster_with_xla(model))
 

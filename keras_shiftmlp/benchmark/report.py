@@ -1,15 +1,17 @@
 """What the command line prints: sizes of models, published checkpoints, and measured times."""
 
+import collections
 import json
 import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_shiftmlp.benchmark.tables import markdown_table
 
 
-def count_models(pattern: str = "*") -> list[dict]:
+def count_models(pattern: str = "*") -> list[dict[str, Any]]:
     """Builds each published size and counts its parameters and multiply-adds.
 
     Args:
@@ -46,7 +48,7 @@ def count_models(pattern: str = "*") -> list[dict]:
     return rows
 
 
-def models_table(rows: Sequence[dict]) -> str:
+def models_table(rows: Sequence[dict[str, Any]]) -> str:
     """The rows of `count_models` as a Markdown table."""
     head = ["model", "input", "classes", "parameters", "paper", "GMACs", "paper"]
     lines = [
@@ -65,6 +67,36 @@ def models_table(rows: Sequence[dict]) -> str:
     return markdown_table([*head, "paper's ImageNet top-1"], lines, numeric=range(1, 7))
 
 
+def families_table(rows: Sequence[dict]) -> str:
+    """The rows of `count_models` as a Markdown table with one row per family."""
+    from keras_shiftmlp.checkpoints.manifest import list_weights
+    from keras_shiftmlp.models._registry import find_constructor
+
+    weights = collections.Counter(row["model"] for row in list_weights())
+    families = collections.defaultdict(list)
+    for row in rows:
+        families[find_constructor(row["model"]).family].append(row)
+    lines = []
+    for family, sizes in sorted(families.items()):
+        sizes.sort(key=lambda row: row["params"])
+        smallest, largest = (f"{sizes[i]['params'] / 1e6:.1f}" for i in (0, -1))
+        page = page_of(family)
+        names = ", ".join(row["model"].removeprefix(family) for row in sizes)
+        line = [f"[`{family}`](docs/{page}.md)", names, f"{smallest} to {largest}"]
+        line += ["any" if find_constructor(family).any_size else "fixed"]
+        lines.append([*line, f"{sum(weights[row['model']] for row in sizes)}"])
+    head = ["family", "sizes", "parameters, 10^6", "image size", "weights"]
+    return markdown_table(head, lines, numeric=[4])
+
+
+def page_of(family: str) -> str:
+    """The page of a family in `docs/`, without its ending; GFNet's two shapes share one."""
+    from keras_shiftmlp.models._registry import find_constructor
+
+    module = find_constructor(family).network.__module__.rpartition(".")[2]
+    return {"gfnet_h": "gfnet"}.get(module, module)
+
+
 def weights_table(model: str | None = None) -> str:
     """The published checkpoints of one model, or of all, as a Markdown table."""
     from keras_shiftmlp.checkpoints.manifest import COLUMNS, list_weights
@@ -79,21 +111,22 @@ def _cell(value):
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def bench_report(results: dict[str, list[dict]]) -> str:
+def bench_report(results: dict[str, list[dict[str, Any]]]) -> str:
     """The tables of a benchmark.
 
     Args:
         results: What `bench.run` returns and `bench.json` holds.
     """
-    tables = [_times_table(results["rows"])]
+    tables = [times_table(results["rows"])]
     if "pixels" in results:
         tables.append(_growth_table(results))
     if "profile" in results:
-        tables.append(_profile_table(results["profile"]))
+        tables.append(profile_table(results["profile"]))
     return "\n\n".join(tables)
 
 
-def _times_table(rows):
+def times_table(rows: Sequence[dict]) -> str:
+    """The rows of `bench.measure` as a Markdown table."""
     head = ["model", "backend", "mode", "ms/image", "spread", "images/s", "GFLOP/s"]
     head += ["products ms", "ratio", "peak MB", "compile s", "build s"]
     lines = []
@@ -122,7 +155,8 @@ def _growth_table(results):
     return markdown_table(head, lines, numeric=range(3, len(head)))
 
 
-def _profile_table(rows):
+def profile_table(rows: Sequence[dict]) -> str:
+    """The rows of `bench.profile` as a Markdown table."""
     lines = []
     for row in rows:
         numbers = [str(row["count"]), f"{row['ms']:.3f}", f"{row['matmul_ms']:.3f}"]
@@ -142,7 +176,7 @@ def exponent(x: Sequence[float], y: Sequence[float]) -> float:
     return statistics.linear_regression(*logarithms).slope
 
 
-def save_benchmark(results: dict[str, list[dict]], folder: str | Path) -> None:
+def save_benchmark(results: dict[str, list[dict[str, Any]]], folder: str | Path) -> None:
     """Writes `bench.json` and its pictures into a folder.
 
     Args:

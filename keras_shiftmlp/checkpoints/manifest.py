@@ -17,7 +17,7 @@ COLUMNS = (
     "host", "size", "verified_by",
 )  # fmt: skip
 _OPTIONAL = dict.fromkeys(
-    ["params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
+    ["classes", "params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
      "sha256_prefix", "size"]
 )  # fmt: skip
 

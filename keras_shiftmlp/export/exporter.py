@@ -18,14 +18,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import keras
 import numpy as np
 
 import keras_shiftmlp
-from keras_shiftmlp.export.formats import FORMATS, Format, Network
+from keras_shiftmlp.export.formats import FORMATS, Format, FormatName, Network, Runner
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models.image_model import ImageModel
 
@@ -34,16 +34,25 @@ class ExportError(RuntimeError):
     """A file could not be written, or its own runtime computes something else than Keras."""
 
 
+class WriteOptions(TypedDict, total=False):
+    """The keyword arguments of `write` that each format takes."""
+
+    size: int | tuple[int, int] | None
+    images: np.ndarray | None
+    tolerance: float
+    license: str | None
+
+
 def write(
     model: keras.Model,
-    path: str | os.PathLike,
-    format: str,
+    path: str | os.PathLike[str],
+    format: FormatName,
     *,
     size: int | tuple[int, int] | None = None,
     images: np.ndarray | None = None,
     tolerance: float = 1e-4,
     license: str | None = None,
-) -> dict:
+) -> dict[str, Any]:
     """Writes `model` to `path`, runs what was written, and writes a card beside it.
 
     The file takes float32 pixels of 0 to 255, `(B, H, W, 3)` for any `B`, and computes in float32
@@ -87,11 +96,11 @@ def write(
     target, kind = Path(path), FORMATS[format]
     check_path(target, kind)
     _check_model(model)
-    size = _resolve_size(model, kind, size)
+    height_width = _resolve_size(model, kind, size)
     for module, install in kind.needs.items():
         if importlib.util.find_spec(module) is None:
             raise ImportError(f"`{format=}` needs {module}: pip install {install}")
-    network = _private_copy(model, size)
+    network = _private_copy(model, height_width)
     pixels = _pictures(network.model, images)
     expected = _reference(network, pixels)
     names = getattr(model, "class_names", None)
@@ -122,7 +131,7 @@ def write(
                 name: (
                     None,
                     *(
-                        d if i == v.ndim - 2 or None not in size else None
+                        d if i == v.ndim - 2 or None not in height_width else None
                         for i, d in enumerate(v.shape[1:])
                     ),
                 )
@@ -150,7 +159,9 @@ def write(
     return json.loads(json.dumps(card))  # as it is read back: pairs are lists
 
 
-def saved_model(model: keras.Model, path: str | os.PathLike, **options) -> dict:
+def saved_model(
+    model: keras.Model, path: str | os.PathLike[str], **options: Unpack[WriteOptions]
+) -> dict[str, Any]:
     """A reusable SavedModel, used as models of TF Hub are; `options` as for `write`.
 
     `hub.load`, `hub.KerasLayer(path, trainable=True)`, `keras.layers.TFSMLayer` and
@@ -163,12 +174,16 @@ def saved_model(model: keras.Model, path: str | os.PathLike, **options) -> dict:
     return write(model, path, "saved_model", **options)
 
 
-def onnx(model: keras.Model, path: str | os.PathLike, **options) -> dict:
+def onnx(
+    model: keras.Model, path: str | os.PathLike[str], **options: Unpack[WriteOptions]
+) -> dict[str, Any]:
     """An `.onnx` file of opset 18, for ONNX Runtime and others; `options` as for `write`."""
     return write(model, path, "onnx", **options)
 
 
-def openvino(model: keras.Model, path: str | os.PathLike, **options) -> dict:
+def openvino(
+    model: keras.Model, path: str | os.PathLike[str], **options: Unpack[WriteOptions]
+) -> dict[str, Any]:
     """OpenVINO's `.xml` and `.bin`, weights in float32; `options` as for `write`.
 
     OpenVINO computes in bfloat16 where the processor can, unless it is compiled with
@@ -177,17 +192,21 @@ def openvino(model: keras.Model, path: str | os.PathLike, **options) -> dict:
     return write(model, path, "openvino", **options)
 
 
-def litert(model: keras.Model, path: str | os.PathLike, **options) -> dict:
+def litert(
+    model: keras.Model, path: str | os.PathLike[str], **options: Unpack[WriteOptions]
+) -> dict[str, Any]:
     """A `.tflite` file for LiteRT, of one image size; `options` as for `write`."""
     return write(model, path, "litert", **options)
 
 
-def pt2(model: keras.Model, path: str | os.PathLike, **options) -> dict:
+def pt2(
+    model: keras.Model, path: str | os.PathLike[str], **options: Unpack[WriteOptions]
+) -> dict[str, Any]:
     """A program for `torch.export.load`, of one image size; `options` as for `write`."""
     return write(model, path, "pt2", **options)
 
 
-def load(path: str | os.PathLike) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+def load(path: str | os.PathLike[str]) -> Runner:
     """Opens an export in its own runtime, on the CPU.
 
     Args:
@@ -221,7 +240,8 @@ def work(folder: str) -> None:
         Path(folder, "error.txt").write_text(str(error))
         return
     for index, arrays in enumerate(outputs):
-        np.savez(Path(folder, f"outputs_{index}.npz"), **arrays)
+        # The complaint is false: the names are those of outputs, and none is `allow_pickle`.
+        np.savez(Path(folder, f"outputs_{index}.npz"), **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _write_and_run(format, network, path, class_names, pixels):
@@ -314,7 +334,7 @@ def _check_model(model):
         )
 
 
-def _resolve_size(model, kind, size):
+def _resolve_size(model, kind, size) -> tuple[int | None, int | None]:
     """`(height, width)`, both `None` where they stay open."""
     own = tuple(model.inputs[0].shape[1:3])
     fixed = any(getattr(layer, "needs_known_size", False) for layer in model.layers)
@@ -421,7 +441,7 @@ def _preprocessing(model):
     return {"pixels": "0 to 255, RGB", **{key: config[key] for key in keys}}
 
 
-def files_in(folder: Path) -> dict[str, dict]:
+def files_in(folder: Path) -> dict[str, dict[str, Any]]:
     """Size and SHA-256 of every file below `folder`."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {

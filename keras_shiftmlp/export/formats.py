@@ -9,9 +9,15 @@ import dataclasses
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import keras
 import numpy as np
+
+# From images `(B, H, W, C)` to the outputs by name.
+Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+FormatName = Literal["saved_model", "onnx", "openvino", "litert", "pt2"]
 
 # The highest that tf2onnx writes.
 OPSET = 18
@@ -27,21 +33,21 @@ class Network:
     """
 
     model: keras.Model
-    activation: str | dict | None
+    activation: str | dict[str, Any] | None
 
-    def own(self, images, training: bool = False):
+    def own(self, images: Any, training: bool = False) -> Any:
         """What the model itself returns."""
         return self.activated(self.model(images, training=training))
 
-    def activated(self, y):
+    def activated(self, y: Any) -> Any:
         """What the model itself returns, from the output of `model`."""
         return y if self.activation is None else keras.activations.get(self.activation)(y)
 
-    def serve(self, images) -> dict:
+    def serve(self, images: Any) -> dict[str, Any]:
         """What every format returns, by name."""
         return self.named(self.model(images, training=False))
 
-    def named(self, y) -> dict:
+    def named(self, y: Any) -> dict[str, Any]:
         """What every format returns, from the output of `model`."""
         if self.activation is None:
             return {"features": y}
@@ -49,7 +55,7 @@ class Network:
         probabilities = keras.ops.softmax(y) if self.activation == "linear" else self.activated(y)
         return {"probabilities": probabilities, "logits": y}
 
-    def inner(self) -> dict[str, dict]:
+    def inner(self) -> dict[str, dict[str, Any]]:
         """What else a SavedModel has signatures for: tensors of the model, by name."""
         signatures = {}
         if self.activation is not None:
@@ -116,14 +122,14 @@ def write_saved_model(network: Network, path: Path, class_names: Sequence[str] |
         tf.saved_model.save(root, str(path), signatures)
 
 
-def run_saved_model(path: Path) -> Callable:
+def run_saved_model(path: Path) -> Runner:
     import tensorflow as tf
 
     serve = tf.saved_model.load(str(path)).signatures["serving_default"]
     return lambda images: {k: v.numpy() for k, v in serve(images=tf.constant(images)).items()}
 
 
-def run_all_of_saved_model(path: Path) -> Callable:
+def run_all_of_saved_model(path: Path) -> Runner:
     """The outputs of all signatures, and what the root returns."""
     import tensorflow as tf
 
@@ -164,7 +170,7 @@ def write_onnx(network: Network, path: Path, class_names: Sequence[str] | None) 
     )
 
 
-def run_onnx(path: Path) -> Callable:
+def run_onnx(path: Path) -> Runner:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -191,7 +197,7 @@ def write_openvino(network: Network, path: Path, class_names: Sequence[str] | No
         openvino.save_model(model, str(path), compress_to_fp16=False)
 
 
-def run_openvino(path: Path) -> Callable:
+def run_openvino(path: Path) -> Runner:
     import openvino
 
     # Without the hint it computes in bfloat16 where the processor can.
@@ -233,7 +239,7 @@ def _roll_by_slices():
         keras.ops.roll = roll
 
 
-def run_litert(path: Path) -> Callable:
+def run_litert(path: Path) -> Runner:
     from ai_edge_litert.interpreter import Interpreter
 
     # The signature runner resizes the input to the batch that it gets.
@@ -260,7 +266,7 @@ def write_pt2(network: Network, path: Path, class_names: Sequence[str] | None) -
     torch.export.save(program, path)
 
 
-def run_pt2(path: Path) -> Callable:
+def run_pt2(path: Path) -> Runner:
     import torch
 
     program = torch.export.load(path)
@@ -295,14 +301,14 @@ class Format:
     runtime: str
     any_size: bool
     write: Callable[[Network, Path, Sequence[str] | None], None]
-    load: Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]]
+    load: Callable[[Path], Runner]
     needs: dict[str, str]
-    check: Callable[[Path], Callable[[np.ndarray], dict[str, np.ndarray]]] | None = None
+    check: Callable[[Path], Runner] | None = None
 
 
 EXTRA = "'keras_shiftmlp[export]'"
 TENSORFLOW = {"tensorflow": "'keras_shiftmlp[tensorflow]', or tensorflow-cpu"}
-FORMATS = {
+FORMATS: dict[FormatName, Format] = {
     "saved_model": Format(
         "",
         "tensorflow",

@@ -5,24 +5,26 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_shiftmlp.export.exporter import ExportError, check_path, files_in, files_of
-from keras_shiftmlp.export.formats import FORMATS
+from keras_shiftmlp.export.formats import FORMATS, FormatName
 
 BATCH = 64
 
 
 def quantize(
-    path: str | os.PathLike,
-    target: str | os.PathLike,
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     test: tuple[np.ndarray, np.ndarray],
     *,
     images: np.ndarray | None = None,
     max_loss: float = 0.005,
-) -> dict:
+) -> dict[str, Any]:
     """Writes an export in int8, and a card with accuracy, size and speed of both.
 
     The two factors of every product with weights are rounded to 8 bits: `x w` becomes
@@ -51,7 +53,8 @@ def quantize(
         ExportError: Where more than `max_loss` is lost. Nothing is left behind.
     """
     path, target = Path(path), Path(target)
-    format = {FORMATS[name].ending: name for name in _ROUNDED}.get(path.suffix)
+    endings: dict[str, FormatName] = {FORMATS[name].ending: name for name in _ROUNDED}
+    format = endings.get(path.suffix)
     if format is None or not path.is_file():
         raise ValueError(
             f"`path` must be an OpenVINO or a LiteRT export. Received: `path='{path}'`"
@@ -130,7 +133,7 @@ def _rounded_litert(path, target, images):
     target.write_bytes(result.quantized_model)
 
 
-_ROUNDED = {
+_ROUNDED: dict[FormatName, tuple[Callable[..., None], tuple[str, ...]]] = {
     "openvino": (_rounded_openvino, ("nncf", "openvino")),
     "litert": (_rounded_litert, ("ai_edge_quantizer", "ai_edge_litert")),
 }

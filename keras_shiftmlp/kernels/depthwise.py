@@ -6,23 +6,67 @@ import keras
 from keras import ops
 
 from keras_shiftmlp.kernels.device import has_only_cpus
+from keras_shiftmlp.kernels.initializers import initial
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
+    """`keras.layers.DepthwiseConv2D` with stride 1 and zeros at the border, without a bias.
+
+    Its kernel starts uniformly within `1 / k`, PyTorch's default, and is named like that of its
+    parent, see `Dense`.
+
+    Args:
+        kernel_size: Odd side `k` of the kernel.
+
+    Call arguments:
+        inputs: Tensor `(B, H, W, C)`.
+
+    Returns:
+        Tensor `(B, H, W, C)`.
+
+    Example:
+
+    >>> tuple(DepthwiseConv2D(3)(keras.ops.ones((2, 7, 7, 16))).shape)
+    (2, 7, 7, 16)
+    """
+
+    is_slow_with_xla_on_cpu = True
+
+    def __init__(self, kernel_size, **kwargs):
+        side = keras.tree.flatten(kernel_size)[0]
+        kwargs |= {"padding": "same", "data_format": "channels_last", "use_bias": False}
+        kwargs.setdefault(
+            "depthwise_initializer", keras.initializers.RandomUniform(-1 / side, 1 / side)
+        )
+        super().__init__(kernel_size, **kwargs)
+
+    def build(self, input_shape):
+        own = self.depthwise_initializer
+        self.depthwise_initializer = initial(own)
+        super().build(input_shape)
+        self.depthwise_initializer = own
+
+    def call(self, inputs):
+        return depthwise_conv(inputs, ops.convert_to_tensor(self.kernel))
 
 
 def depthwise_conv(x, kernel):
     """A depthwise convolution of stride 1, padded with zeros.
 
-    `y[b, h, w, c] = sum over i, j of kernel[i, j, c] * x[b, h + i - p, w + j - p, c]` with
-    `p = (k - 1) / 2`. XLA has no fast code for it on a CPU. There, JAX computes the sum tap by
-    tap: XLA fuses the taps into one loop, which is four to twenty times as fast.
+    `y[b, h, w, c] = sum over i, j of kernel[i, j, c] * x[b, h + i - p, w + j - q, c]` with
+    `p = (k - 1) / 2` and `q = (m - 1) / 2`. XLA has no fast code for it on a CPU. There, JAX
+    computes the sum tap by tap: XLA fuses the taps into one loop, which is four to twenty times as
+    fast.
 
     Args:
         x: Tensor `(B, H, W, C)`.
-        kernel: Tensor `(k, k, C, 1)` with odd `k`.
+        kernel: Tensor `(k, m, C, 1)` with odd `k` and `l`.
 
     Returns:
         Tensor `(B, H, W, C)`.
     """
-    if kernel.shape[0] == 1:
+    if tuple(kernel.shape[:2]) == (1, 1):
         return x * ops.reshape(kernel, (-1,))  # (1, 1, C, 1) -> (C,)
     if keras.backend.backend() == "jax" and has_only_cpus():
         return ops.custom_gradient(_written_out)(x, kernel)
@@ -43,11 +87,11 @@ def _written_out(x, kernel):
 
 
 def _sum_of_shifted(x, kernel):
-    k = kernel.shape[0]
-    padded = _padded(x, k)
-    scales = ops.swapaxes(ops.cast(kernel, padded.dtype), 2, 3)  # (k, k, C, 1) -> (k, k, 1, C)
+    k, m = kernel.shape[:2]
+    padded = _padded(x, k, m)
+    scales = ops.swapaxes(ops.cast(kernel, padded.dtype), 2, 3)  # (k, m, C, 1) -> (k, m, 1, C)
     total = 0.0
-    for i, j in itertools.product(range(k), range(k)):
+    for i, j in itertools.product(range(k), range(m)):
         # `ops.slice` takes dynamic offsets, so eager JAX compiles one program for all taps.
         shifted = ops.slice(padded, (0, i, j, 0), x.shape)
         total += shifted * ops.slice(scales, (i, j, 0, 0), (1, 1, 1, x.shape[3]))
@@ -56,8 +100,8 @@ def _sum_of_shifted(x, kernel):
 
 def _kernel_gradient(x, upstream, kernel):
     """The gradient of the kernel: one sum over all positions for each tap."""
-    k, channels, height, width = kernel.shape[0], kernel.shape[2], *x.shape[1:3]
-    padded, row_numbers = _padded(x, k), ops.arange(k)
+    (k, m, channels, _), (height, width) = kernel.shape, x.shape[1:3]
+    padded, row_numbers = _padded(x, k, m), ops.arange(k)
 
     def add_image(total, pair):
         # Image by image, so that the operands of the sums stay in the cache.
@@ -65,17 +109,17 @@ def _kernel_gradient(x, upstream, kernel):
 
         def row(_, i):
             rows = ops.slice(pixels, (i, 0, 0), (height, pixels.shape[1], channels))
-            found = [ops.sum(rows[:, j : j + width] * gradients, axis=(0, 1)) for j in range(k)]
+            found = [ops.sum(rows[:, j : j + width] * gradients, axis=(0, 1)) for j in range(m)]
             return None, ops.stack(found)
 
         return total + ops.scan(row, None, row_numbers)[1], None
 
-    start = ops.zeros((k, k, channels), padded.dtype)
+    start = ops.zeros((k, m, channels), padded.dtype)
     total, _ = ops.scan(add_image, start, (padded, ops.cast(upstream, padded.dtype)))
-    return ops.cast(total[..., None], kernel.dtype)  # (k, k, C) -> (k, k, C, 1)
+    return ops.cast(total[..., None], kernel.dtype)  # (k, m, C) -> (k, m, C, 1)
 
 
-def _padded(x, k):
+def _padded(x, k, m):
     """`x` padded with zeros, in float32 or more, the precision in which a convolution sums."""
-    p, dtype = k // 2, keras.backend.result_type(x.dtype, "float32")
-    return ops.pad(ops.cast(x, dtype), ((0, 0), (p, p), (p, p), (0, 0)))
+    p, q, dtype = k // 2, m // 2, keras.backend.result_type(x.dtype, "float32")
+    return ops.pad(ops.cast(x, dtype), ((0, 0), (p, p), (q, q), (0, 0)))

@@ -1,13 +1,15 @@
 """The two forms of GELU that published checkpoints were trained with."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
-def gelu(x):
+def gelu(x: Any) -> Any:
     """The exact GELU, PyTorch's default: `x / 2 * (1 + erf(x / sqrt(2)))`.
 
     Keras computes it by `erfc` on JAX and TensorFlow, which is half as fast on a CPU and has no
@@ -23,7 +25,7 @@ def gelu(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
-def gelu_tanh(x):
+def gelu_tanh(x: Any) -> Any:
     """GELU by its tanh approximation, flax's default: Google's Mixer files were trained with it."""
     return keras.activations.gelu(x, approximate=True)
 
@@ -31,7 +33,7 @@ def gelu_tanh(x):
 GELU = {"erf": gelu, "tanh": gelu_tanh}
 
 
-def gelu_activation(gelu: str):
+def gelu_activation(gelu: str) -> Callable[[Any], Any]:
     """The activation function by name: `"erf"` (exact) or `"tanh"`."""
     if gelu not in GELU:
         raise ValueError(f"`gelu` must be 'erf' or 'tanh'. Received: `gelu={gelu!r}`")

@@ -42,6 +42,21 @@ class DrawnWeights(keras.layers.Layer):
         self.kernel_initializer, self.bias_initializer = own
 
 
+def initializers(kernel_initializer, fan_in: int) -> dict:
+    """The arguments `kernel_initializer` and `bias_initializer` of a dense or convolutional layer.
+
+    `None` draws both uniformly within `1 / sqrt(fan_in)`, PyTorch's default. Otherwise the bias
+    starts at zero.
+    """
+    if kernel_initializer is not None:
+        return {"kernel_initializer": kernel_initializer, "bias_initializer": "zeros"}
+    limit = fan_in**-0.5
+    return {
+        f"{weight}_initializer": keras.initializers.RandomUniform(-limit, limit)
+        for weight in ("kernel", "bias")
+    }
+
+
 def initial(initializer):
     """The initializer to create a weight with: zeros inside `zero_start`, else a fresh copy.
 

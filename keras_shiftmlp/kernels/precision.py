@@ -1,5 +1,7 @@
 """Dtype policies of layers inside a layer, so that precision and quantisation survive saving."""
 
+from typing import Any
+
 import keras
 
 PolicyMap = keras.dtype_policies.DTypePolicyMap
@@ -13,7 +15,7 @@ def full_precision(layer):
     )
 
 
-def policy_map(layer, sublayers) -> dict:
+def policy_map(layer, sublayers) -> dict[str, Any]:
     """The `dtype` entry of a config that gives each quantised sublayer its own policy, if any."""
     policies = {}
     for sublayer in sublayers:

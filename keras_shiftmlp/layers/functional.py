@@ -1,11 +1,12 @@
 """The small parts that the families share, as functions on Keras tensors."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
 from keras_shiftmlp.kernels.dense import Conv2D, Dense
 from keras_shiftmlp.kernels.gelu import gelu_activation
+from keras_shiftmlp.kernels.initializers import initializers
 from keras_shiftmlp.layers.names import pyramid_level_name
 from keras_shiftmlp.layers.token_dense import TokenDense
 
@@ -15,8 +16,8 @@ NORMAL = {"class_name": "RandomNormal", "config": {"stddev": 0.02}}
 
 
 def patch_embedding(
-    x, dim: int, patch_size: int, *, kernel_initializer: Any = None, name: str = "stem"
-):
+    x: Any, dim: int, patch_size: int, *, kernel_initializer: Any = None, name: str = "stem"
+) -> Any:
     """Cuts an image or map into patches and projects each to `dim` channels.
 
     A convolution whose stride is its kernel size, with padding `"same"`: a size that is no
@@ -53,13 +54,13 @@ def patch_embedding(
 
 
 def channel_mlp(
-    x,
+    x: Any,
     hidden_dim: int,
     *,
-    gelu: str = "erf",
+    gelu: Literal["erf", "tanh"] = "erf",
     kernel_initializer: Any = "glorot_uniform",
     name: str = "channel",
-):
+) -> Any:
     """Mixes the channels of every position: `GELU(x W_1 + b_1) W_2 + b_2`.
 
     Adds two `keras.layers.Dense` called `<name>_fc1` and `<name>_fc2` to a functional model, so
@@ -69,7 +70,8 @@ def channel_mlp(
         x: Tensor `(..., C)`.
         hidden_dim: Width between the two layers.
         gelu: `"erf"` for the exact GELU (PyTorch's), `"tanh"` for its approximation (flax's).
-        kernel_initializer: Initializer of both kernels; biases start at zero.
+        kernel_initializer: Initializer of both kernels; biases start at zero. `None` draws both
+            uniformly within `1 / sqrt(fan_in)`, PyTorch's default.
         name: Prefix of the layer names.
 
     Returns:
@@ -86,18 +88,20 @@ def channel_mlp(
     (None, 7, 7, 16)
     """
     activation = gelu_activation(gelu)
-    y = Dense(hidden_dim, activation, kernel_initializer=kernel_initializer, name=f"{name}_fc1")(x)
-    return Dense(x.shape[-1], kernel_initializer=kernel_initializer, name=f"{name}_fc2")(y)
+    dim = x.shape[-1]
+    first, second = (initializers(kernel_initializer, width) for width in (dim, hidden_dim))
+    y = Dense(hidden_dim, activation, **first, name=f"{name}_fc1")(x)
+    return Dense(dim, **second, name=f"{name}_fc2")(y)
 
 
 def token_mixing_mlp(
-    x,
+    x: Any,
     hidden_dim: int,
     *,
-    gelu: str = "erf",
+    gelu: Literal["erf", "tanh"] = "erf",
     kernel_initializer: Any = "lecun_normal",
     name: str = "token",
-):
+) -> Any:
     """Mixes the `S` positions of every channel: `W_2 GELU(W_1 x + b_1) + b_2` over the tokens.
 
     Adds two `TokenDense` called `<name>_fc1` and `<name>_fc2` to a functional model. Their kernels
@@ -133,7 +137,7 @@ def token_mixing_mlp(
     return fc2(fc1(x))
 
 
-def stochastic_depth(x, rate: float, *, name: str):
+def stochastic_depth(x: Any, rate: float, *, name: str) -> Any:
     """Drops `x` for a random share `rate` of the images and divides the rest by `1 - rate`.
 
     This is `keras.layers.Dropout` with one draw per image. A rate of zero adds no layer.
@@ -159,7 +163,7 @@ def stochastic_depth(x, rate: float, *, name: str):
     return keras.layers.Dropout(rate, noise_shape=noise_shape, name=name)(x)
 
 
-def add_branch(x, y, drop_path_rate: float, *, name: str):
+def add_branch(x: Any, y: Any, drop_path_rate: float, *, name: str) -> Any:
     """The end of a residual branch: `x + stochastic_depth(y)`."""
     y = stochastic_depth(y, drop_path_rate, name=f"{name}_drop_path")
     return keras.layers.Add(name=f"{name}_add")([x, y])
@@ -176,7 +180,7 @@ def linear_rates(rate: float, depth: int) -> list[float]:
     return [rate * index / max(1, depth - 1) for index in range(depth)]
 
 
-def pyramid_level(x, stride: int):
+def pyramid_level(x: Any, stride: int) -> Any:
     """Marks a feature map as level `P<log2(stride)>`; other strides have no level."""
     if stride & (stride - 1):
         return x

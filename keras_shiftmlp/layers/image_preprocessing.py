@@ -82,8 +82,8 @@ class ImagePreprocessing(keras.layers.Layer):
         interpolation: str = "bicubic",
         normalize: bool = True,
         class_names: Sequence[str] | None = None,
-        dtype="float32",
-        **kwargs,
+        dtype: Any = "float32",
+        **kwargs: Any,
     ):
         super().__init__(dtype=dtype, **kwargs)
         self.mean = tuple(mean)

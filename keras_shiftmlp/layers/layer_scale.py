@@ -1,5 +1,7 @@
 """Layer scale: a learned factor per channel on a residual branch."""
 
+from typing import Any
+
 import keras
 
 
@@ -25,7 +27,7 @@ class LayerScale(keras.layers.Layer):
     [[0.5, 0.5]]
     """
 
-    def __init__(self, initial_value: float = 1e-6, **kwargs):
+    def __init__(self, initial_value: float = 1e-6, **kwargs: Any):
         super().__init__(**kwargs)
         self.initial_value = initial_value
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -54,7 +55,7 @@ class MixShift(keras.layers.Layer):
         self,
         kernel_sizes: Sequence[int] = (1, 1, 3, 5, 7),
         shifts: Sequence[int] = (-2, -1, 0, 1, 2),
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         check_groups(kernel_sizes, shifts)

@@ -1,6 +1,7 @@
 """The S2-MLPv2 token mixing: two shifted branches and a still one, fused by split attention."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -8,7 +9,7 @@ from keras import ops
 from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.precision import policy_map
 from keras_shiftmlp.layers.spatial_shift import SpatialShift
-from keras_shiftmlp.layers.split_attention import POOLINGS, SplitAttention
+from keras_shiftmlp.layers.split_attention import POOLINGS, Pooling, SplitAttention
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -49,10 +50,10 @@ class S2Attention(keras.layers.Layer):
     def __init__(
         self,
         split_attention_ratio: float = 0.25,
-        pooling: str = "sum",
-        kernel_initializer="glorot_uniform",
+        pooling: Pooling = "sum",
+        kernel_initializer: Any = "glorot_uniform",
         lora_rank: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if split_attention_ratio <= 0:
@@ -63,7 +64,7 @@ class S2Attention(keras.layers.Layer):
         if pooling not in POOLINGS:
             raise ValueError(f"`pooling` must be 'sum' or 'mean'. Received: `pooling={pooling!r}`")
         self.split_attention_ratio = split_attention_ratio
-        self.pooling = pooling
+        self.pooling: Pooling = pooling
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.lora_rank = lora_rank
 

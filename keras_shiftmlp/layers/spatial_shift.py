@@ -1,5 +1,7 @@
 """Spatial shift: the parameter-free token mixing of S2-MLP and S2-MLPv2."""
 
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
@@ -73,7 +75,13 @@ class SpatialShift(keras.layers.Layer):
     [0.0, 0.0, 1.0]
     """
 
-    def __init__(self, setting: str = "a", order: str = "hw", border: str = "clamp", **kwargs):
+    def __init__(
+        self,
+        setting: str = "a",
+        order: Literal["hw", "wh"] = "hw",
+        border: Literal["clamp", "assign"] = "clamp",
+        **kwargs: Any,
+    ):
         super().__init__(**kwargs)
         for argument, value, choices in (
             ("setting", setting, SETTINGS),

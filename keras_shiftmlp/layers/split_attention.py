@@ -1,15 +1,18 @@
 """Split attention: weighs several branches against each other, channel by channel."""
 
 import functools
+from typing import Any, Literal, get_args
 
 import keras
 from keras import ops
 
 from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.gelu import gelu
+from keras_shiftmlp.kernels.initializers import initializers
 from keras_shiftmlp.kernels.precision import full_precision, policy_map
 
-POOLINGS = ("sum", "mean")
+Pooling = Literal["sum", "mean"]
+POOLINGS = get_args(Pooling)
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
@@ -22,8 +25,8 @@ class SplitAttention(keras.layers.Layer):
         z = reshape(GELU(a W_1) W_2)                          (B, K, C), index k * C + c
         y = sum over k of softmax over k (z)_k * X_k          (B, H, W, C)
 
-    The dense layers have biases only with `use_bias=True`. `a` is a plain sum over all positions,
-    as in the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
+    Neither dense layer has a bias, unless `use_bias`. `a` is a plain sum over all positions, as in
+    the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
     `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax
     run in float32 under half-precision policies, since a sum over a whole map needs the range.
 
@@ -31,9 +34,10 @@ class SplitAttention(keras.layers.Layer):
         hidden_dim: Width of `W_1`. `None` means `C // 4`, the width that gives the published
             parameter counts of S2-MLPv2.
         pooling: `"sum"` (the paper's equation) or `"mean"` over the positions.
-        kernel_initializer: Initializer of `W_1` and `W_2`.
-        use_bias: Whether both dense layers have a bias. Vision Permutator and CycleMLP take the
-            mean over the positions and have biases.
+        kernel_initializer: Initializer of `W_1` and `W_2`. `None` draws kernels and biases
+            uniformly within `1 / sqrt(fan_in)`, PyTorch's default.
+        use_bias: Whether the dense layers have biases. Vision Permutator, CycleMLP, Hire-MLP and
+            Wave-MLP have them and take the mean over the positions.
 
     Call arguments:
         inputs: List of `K >= 2` tensors, each `(B, H, W, C)`.
@@ -57,10 +61,10 @@ class SplitAttention(keras.layers.Layer):
     def __init__(
         self,
         hidden_dim: int | None = None,
-        pooling: str = "sum",
-        kernel_initializer="glorot_uniform",
+        pooling: Pooling = "sum",
+        kernel_initializer: Any = "glorot_uniform",
         use_bias: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         if pooling not in POOLINGS:
@@ -75,15 +79,21 @@ class SplitAttention(keras.layers.Layer):
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
         hidden_dim = self.hidden_dim or max(1, channels // 4)
-        # Keras passes `trainable` to a layer's own weights only, not to layers inside it.
-        shared = dict(
+        self.fc1 = Dense(
+            hidden_dim,
+            gelu,
             use_bias=self.use_bias,
-            kernel_initializer=self.kernel_initializer,
+            **initializers(self.kernel_initializer, channels),
             dtype=full_precision(self),
-            trainable=self.trainable,
+            name="fc1",
         )
-        self.fc1 = Dense(hidden_dim, gelu, **shared, name="fc1")
-        self.fc2 = Dense(len(input_shape) * channels, **shared, name="fc2")
+        self.fc2 = Dense(
+            len(input_shape) * channels,
+            use_bias=self.use_bias,
+            **initializers(self.kernel_initializer, hidden_dim),
+            dtype=full_precision(self),
+            name="fc2",
+        )
         self.fc1.build((input_shape[0][0], channels))
         self.fc2.build((input_shape[0][0], hidden_dim))
         self.built = True

@@ -1,6 +1,7 @@
 """A dense layer across the tokens."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -43,7 +44,13 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
     # The kernel has one row per token, so it belongs to one image size.
     needs_known_size = True
 
-    def __init__(self, tokens: int, activation=None, kernel_initializer="lecun_normal", **kwargs):
+    def __init__(
+        self,
+        tokens: int,
+        activation: Any = None,
+        kernel_initializer: Any = "lecun_normal",
+        **kwargs: Any,
+    ):
         # In a saved config these are known already.
         for key in ("equation", "output_shape", "bias_axes"):
             kwargs.pop(key, None)
@@ -98,9 +105,9 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
     ) -> np.ndarray:
         """Carries a weight of another image size over to this layer's tokens.
 
-        The one axis whose size differs is the axis of the tokens. The kernel `(S, T)` sums over
-        axis 0, so its scale follows the number of tokens. Axis 1 of the kernel and the bias belong
-        to the outputs; behind an activation these are hidden units, which have no grid.
+        The kernel `(S, T)` sums over axis 0, so its scale follows the number of tokens. Axis 1 of
+        the kernel and the bias belong to the outputs; behind an activation these are hidden units,
+        which have no grid. Both axes of a square kernel without an activation are tokens.
 
         Args:
             name: `"kernel"` or `"bias"`.
@@ -118,14 +125,19 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
             array = array[:, None]  # (T,) -> (T, 1)
         if grid is None or array.ndim != len(shape):
             return array
+        linear = self.activation is keras.activations.linear
+        of_tokens = {"kernel": (0, 1) if linear else (0,), "bias": (0,) if linear else ()}
         axes = [axis for axis, size in enumerate(shape) if size != array.shape[axis]]
-        inputs = name == "kernel" and axes == [0]
-        outputs = axes == [1 if name == "kernel" else 0]
-        if not (inputs or (outputs and self.activation is keras.activations.linear)):
+        sizes = {array.shape[axis] for axis in axes}
+        if (
+            len(sizes) != 1
+            or any(axis not in of_tokens.get(name, ()) for axis in axes)
+            or any(shape[axis] != math.prod(grid) for axis in axes)
+        ):
             return array
-        if shape[axes[0]] != math.prod(grid):
-            return array
-        return resample_tokens(array, axes[0], grid, inputs)
+        for axis in axes:
+            array = resample_tokens(array, axis, grid, inputs=name == "kernel" and axis == 0)
+        return array
 
     def get_config(self):
         return {**super().get_config(), "tokens": self.tokens}

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from .image_model import ImageModel as ImageModel
 from .macs import count_macs as count_macs
@@ -10,14 +10,1166 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'CycleMLP', 'CycleMLPB1', 'CycleMLPB2', 'CycleMLPB3', 'CycleMLPB4', 'CycleMLPB5', 'GFNet', 'GFNetTiny', 'GFNetXS', 'GFNetS', 'GFNetB', 'GFNetH', 'GFNetHTiny', 'GFNetHS', 'GFNetHB', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'ViP', 'ViPSmall14', 'ViPSmall7', 'ViPMedium7', 'ViPLarge7', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+
+def ASMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 6, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """AS-MLP of any size.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        shift_size: Odd number of channel groups, which move by up to `(shift_size - 1) / 2`
+            positions to either side.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='asmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), shift_size=5, mlp_ratio=4
+
+    Reference: [AS-MLP](https://arxiv.org/abs/2107.08391).
+
+    Example:
+
+    >>> ASMLP(dims=(20, 40), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ASMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 6, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ASMLP` with `dims=(96, 192, 384, 768), depths=(2, 2, 6, 2)`.
+
+    The other arguments are those of `ASMLP`.
+    """
+
+def ASMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ASMLP` with `dims=(96, 192, 384, 768), depths=(2, 2, 18, 2)`.
+
+    The other arguments are those of `ASMLP`.
+    """
+
+def ASMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'asmlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (128, 256, 512, 1024),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    shift_size: int = 5,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ASMLP` with `dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2)`.
+
+    The other arguments are those of `ASMLP`.
+    """
+
+def CycleMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """CycleMLP of any size. Images need at least 3 rows and 3 columns.
+
+    Args:
+        dims: Channels of each stage. The first stage has a stride of 4, each further one halves
+            the map.
+        depths: Blocks of each stage.
+        mlp_ratios: Hidden width of the channel MLP of each stage, in multiples of its channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='cyclemlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, dims=(64, 128, 320,
+        512), depths=(2, 2, 4, 2), mlp_ratios=(4, 4, 4, 4)
+
+    Reference: [CycleMLP](https://arxiv.org/abs/2107.10224).
+
+    Example:
+
+    >>> CycleMLP(dims=(16, 32), depths=(1, 1), mlp_ratios=(4, 4),
+    ...          input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def CycleMLPB1(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b1',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(2, 2, 4, 2), mlp_ratios=(4, 4, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB2(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b2',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 3, 10, 3),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(2, 3, 10, 3), mlp_ratios=(4, 4, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB3(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b3',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 4, 18, 3),
+    mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(3, 4, 18, 3), mlp_ratios=(8, 8, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB4(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b4',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 8, 27, 3),
+    mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(64, 128, 320, 512), depths=(3, 8, 27, 3), mlp_ratios=(8, 8, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def CycleMLPB5(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'cyclemlp_b5',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 4, 24, 3),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+) -> ImageModel:
+    """`CycleMLP` with `dims=(96, 192, 384, 768), depths=(3, 4, 24, 3), mlp_ratios=(4, 4, 4, 4)`.
+
+    The other arguments are those of `CycleMLP`.
+    """
+
+def GFNet(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """GFNet of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every position.
+        depth: Number of blocks.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of `dim`.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gfnet',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=12, mlp_ratio=4
+
+    Reference: [GFNet](https://arxiv.org/abs/2107.00645).
+
+    Example:
+
+    >>> GFNet(patch_size=8, dim=16, depth=2, input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GFNetTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 256,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=256, depth=12`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetXS(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_xs',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=384, depth=12`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetS(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_s',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 19,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=384, depth=19`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetB(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfnet_b',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 512,
+    depth: int = 19,
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`GFNet` with `dim=512, depth=19`.
+
+    The other arguments are those of `GFNet`.
+    """
+
+def GFNetH(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (3, 3, 10, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.001,
+) -> ImageModel:
+    """GFNet-H of any size.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        layer_scale_init: Initial value of every layer scale.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gfneth',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(64, 128, 256, 512), depths=(3, 3, 10, 3), mlp_ratio=4, layer_scale_init=0.001
+
+    Reference: [GFNet](https://arxiv.org/abs/2107.00645), section 3.3.
+
+    Example:
+
+    >>> GFNetH(dims=(8, 16), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GFNetHTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (64, 128, 256, 512),
+    depths: Sequence[int] = (3, 3, 10, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.001,
+) -> ImageModel:
+    """`GFNetH` with `dims=(64, 128, 256, 512), depths=(3, 3, 10, 3), layer_scale_init=0.001`.
+
+    The other arguments are those of `GFNetH`.
+    """
+
+def GFNetHS(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth_s',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 3, 10, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-05,
+) -> ImageModel:
+    """`GFNetH` with `dims=(96, 192, 384, 768), depths=(3, 3, 10, 3), layer_scale_init=1e-05`.
+
+    The other arguments are those of `GFNetH`.
+    """
+
+def GFNetHB(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gfneth_b',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (3, 3, 27, 3),
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`GFNetH` with `dims=(96, 192, 384, 768), depths=(3, 3, 27, 3), layer_scale_init=1e-06`.
+
+    The other arguments are those of `GFNetH`.
+    """
+
+def GMixer(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmixer',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    tokens_mlp_dim: int = 384,
+    channels_mlp_dim: int = 1536,
+    norm_epsilon: float = 1e-06,
+) -> ImageModel:
+    """gMixer of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every token.
+        depth: Number of blocks.
+        tokens_mlp_dim: Width of the token-mixing MLP before its gate, which halves it; even.
+        channels_mlp_dim: Width of the channel-mixing MLP before its gate, which halves it; even.
+        norm_epsilon: Epsilon of every LayerNormalization.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gmixer',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=12, tokens_mlp_dim=384, channels_mlp_dim=1536, norm_epsilon=1e-06
+
+    Reference: timm's [gMixer](https://huggingface.co/timm/gmixer_24_224.ra3_in1k).
+
+    Example:
+
+    >>> GMixer(patch_size=8, dim=16, depth=2, tokens_mlp_dim=16, channels_mlp_dim=64,
+    ...        input_shape=(32, 32, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GMixer12(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmixer_12',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    tokens_mlp_dim: int = 384,
+    channels_mlp_dim: int = 1536,
+    norm_epsilon: float = 1e-06,
+) -> ImageModel:
+    """`GMixer` with `patch_size=16, dim=384, tokens_mlp_dim=384, channels_mlp_dim=1536, depth=12`.
+
+    The other arguments are those of `GMixer`.
+    """
+
+def GMixer24(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmixer_24',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 24,
+    tokens_mlp_dim: int = 384,
+    channels_mlp_dim: int = 1536,
+    norm_epsilon: float = 1e-06,
+) -> ImageModel:
+    """`GMixer` with `patch_size=16, dim=384, tokens_mlp_dim=384, channels_mlp_dim=1536, depth=24`.
+
+    The other arguments are those of `GMixer`.
+    """
+
+def GMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 256,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """gMLP of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every token.
+        depth: Number of blocks.
+        mlp_ratio: Hidden width before the gate, in multiples of `dim`. The gate halves it, so
+            `mlp_ratio * dim` must be even.
+        norm_epsilon: Epsilon of the LayerNormalizations of the blocks and before the pooling.
+        gate_norm_epsilon: Epsilon of the LayerNormalization in each gate.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='gmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=256, depth=30, mlp_ratio=6, norm_epsilon=1e-06, gate_norm_epsilon=1e-05
+
+    Reference: [gMLP](https://arxiv.org/abs/2105.08050).
+
+    Example:
+
+    >>> GMLP(patch_size=8, dim=16, depth=2, input_shape=(32, 32, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def GMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 128,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """`GMLP` with `patch_size=16, dim=128, depth=30, mlp_ratio=6`.
+
+    The other arguments are those of `GMLP`.
+    """
+
+def GMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 256,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """`GMLP` with `patch_size=16, dim=256, depth=30, mlp_ratio=6`.
+
+    The other arguments are those of `GMLP`.
+    """
+
+def GMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'gmlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 512,
+    depth: int = 30,
+    mlp_ratio: int = 6,
+    norm_epsilon: float = 1e-06,
+    gate_norm_epsilon: float = 1e-05,
+) -> ImageModel:
+    """`GMLP` with `patch_size=16, dim=512, depth=30, mlp_ratio=6`.
+
+    The other arguments are those of `GMLP`.
+    """
+
+def HireMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """Hire-MLP of any size.
+
+    Args:
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        region_sizes: Rows, and columns, of the regions of each stage.
+        shift_cycles: Number of different shifts in each stage.
+        shift_units: Smallest shift of each stage in positions. Block `j` of a stage shifts by
+            `(j mod cycle) * unit`.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='hiremlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, dims=(64, 128, 320,
+        512), depths=(2, 2, 4, 2), region_sizes=(4, 3, 3, 2), shift_cycles=(2, 2, 3, 2),
+        shift_units=(2, 2, 1, 1), mlp_ratio=4
+
+    Reference: [Hire-MLP](https://arxiv.org/abs/2108.13341).
+
+    Example:
+
+    >>> HireMLP(dims=(16, 32), depths=(2, 1), region_sizes=(4, 3), shift_cycles=(2, 2),
+    ...         shift_units=(2, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def HireMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(64, 128, 320, 512), depths=(2, 2, 4, 2)`.
+
+    The other arguments are those of `HireMLP`.
+    """
+
+def HireMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 4, 10, 3),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(64, 128, 320, 512), depths=(3, 4, 10, 3)`.
+
+    The other arguments are those of `HireMLP`.
+    """
+
+def HireMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (4, 6, 24, 3),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(64, 128, 320, 512), depths=(4, 6, 24, 3)`.
+
+    The other arguments are those of `HireMLP`.
+    """
+
+def HireMLPLarge(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'hiremlp_large',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (4, 6, 24, 3),
+    region_sizes: Sequence[int] = (4, 3, 3, 2),
+    shift_cycles: Sequence[int] = (2, 2, 3, 2),
+    shift_units: Sequence[int] = (2, 2, 1, 1),
+    mlp_ratio: int = 4,
+) -> ImageModel:
+    """`HireMLP` with `dims=(96, 192, 384, 768), depths=(4, 6, 24, 3)`.
+
+    The other arguments are those of `HireMLP`.
+    """
 
 def Mixer(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -32,7 +1184,7 @@ def Mixer(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -65,7 +1217,8 @@ def Mixer(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -78,6 +1231,13 @@ def Mixer(
 
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='mixer',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048, gelu=None, final_norm=True,
+        norm_epsilon=1e-06
 
     Reference: [MLP-Mixer](https://arxiv.org/abs/2105.01601).
 
@@ -93,7 +1253,7 @@ def MixerS32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -108,7 +1268,7 @@ def MixerS32(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -122,7 +1282,7 @@ def MixerS16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -137,7 +1297,7 @@ def MixerS16(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -151,7 +1311,7 @@ def MixerS8(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -166,7 +1326,7 @@ def MixerS8(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -180,7 +1340,7 @@ def MixerB32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -195,7 +1355,7 @@ def MixerB32(
     depth: int = 12,
     tokens_mlp_dim: int = 384,
     channels_mlp_dim: int = 3072,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -209,7 +1369,7 @@ def MixerB16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -224,7 +1384,7 @@ def MixerB16(
     depth: int = 12,
     tokens_mlp_dim: int = 384,
     channels_mlp_dim: int = 3072,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -238,7 +1398,7 @@ def MixerL32(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -253,7 +1413,7 @@ def MixerL32(
     depth: int = 24,
     tokens_mlp_dim: int = 512,
     channels_mlp_dim: int = 4096,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -267,7 +1427,7 @@ def MixerL16(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -282,7 +1442,7 @@ def MixerL16(
     depth: int = 24,
     tokens_mlp_dim: int = 512,
     channels_mlp_dim: int = 4096,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -296,7 +1456,7 @@ def MixerH14(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -311,7 +1471,7 @@ def MixerH14(
     depth: int = 32,
     tokens_mlp_dim: int = 640,
     channels_mlp_dim: int = 5120,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -325,7 +1485,7 @@ def MixerNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -340,7 +1500,7 @@ def MixerNano(
     depth: int = 8,
     tokens_mlp_dim: int = 64,
     channels_mlp_dim: int = 512,
-    gelu: str | None = None,
+    gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
@@ -354,7 +1514,7 @@ def MSMLP(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -399,7 +1559,8 @@ def MSMLP(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -412,6 +1573,14 @@ def MSMLP(
 
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='msmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(3, 3, 9, 3), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5,
+        7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)), shifts=(-2, -1, 0, 1, 2), mlp_ratio=4,
+        layer_scale_init=1e-06
 
     Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
 
@@ -427,7 +1596,7 @@ def MSMLPTiny(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -455,7 +1624,7 @@ def MSMLPSmall(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -483,7 +1652,7 @@ def MSMLPBase(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -511,7 +1680,7 @@ def MSMLPNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -534,12 +1703,367 @@ def MSMLPNano(
     The other arguments are those of `MSMLP`.
     """
 
+def MSMLPSwin(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (48, 96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 2, 6, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (6, 12, 24),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """MS-MLP with Swin Transformer of any size: a reconstruction, the authors published no code.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage. Stage 1 is ours: the depth of the stage that it replaces.
+        kernel_sizes: For each stage of MS-blocks, the odd kernel size of each channel group.
+        shifts: Signed distance in positions by which each channel group of an MS-block is rolled.
+        num_heads: Attention heads of each later stage, a divisor of its channels.
+        window_size: Side of the attention windows; every second block shifts them by half of it.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        layer_scale_init: Initial value of every layer scale.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='msmlpswin',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=2,
+        dims=(48, 96, 192, 384, 768), depths=(2, 2, 2, 6, 2), kernel_sizes=((1, 1, 3, 5, 7), (1, 1,
+        3, 5, 7)), shifts=(-2, -1, 0, 1, 2), num_heads=(6, 12, 24), window_size=7, mlp_ratio=4,
+        layer_scale_init=1e-06
+
+    Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
+
+    Example:
+
+    >>> MSMLPSwin(dims=(10, 20, 40), depths=(1, 1, 2), num_heads=(2,), window_size=4,
+    ...           input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def MSMLPSwinTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (48, 96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 2, 6, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (6, 12, 24),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`MSMLPSwin` with `dims=(48, 96, 192, 384, 768), num_heads=(6, 12, 24), depths=(2, 2, 2, 6, 2)`.
+
+    The other arguments are those of `MSMLPSwin`.
+    """
+
+def MSMLPSwinSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (48, 96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 2, 18, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (6, 12, 24),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`MSMLPSwin` with `dims=(48, 96, 192, 384, 768), num_heads=(6, 12, 24), depths=(2, 2, 2, 18, 2)`.
+
+    The other arguments are those of `MSMLPSwin`.
+    """
+
+def MSMLPSwinBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'msmlpswin_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 2,
+    dims: Sequence[int] = (64, 128, 256, 512, 1024),
+    depths: Sequence[int] = (2, 2, 2, 18, 2),
+    kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 1, 3, 5, 7)),
+    shifts: Sequence[int] = (-2, -1, 0, 1, 2),
+    num_heads: Sequence[int] = (8, 16, 32),
+    window_size: int = 7,
+    mlp_ratio: float = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`MSMLPSwin` with `dims=(64, 128, 256, 512, 1024), num_heads=(8, 16, 32), depths=(2, 2, 2, 18, 2)`.
+
+    The other arguments are those of `MSMLPSwin`.
+    """
+
+def ResMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.1,
+) -> ImageModel:
+    """ResMLP of any size.
+
+    Args:
+        patch_size: Side of a patch in pixels.
+        dim: Channels `C` of every token.
+        depth: Number of blocks.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of `dim`.
+        layer_scale_init: Initial value of every layer scale.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='resmlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=12, mlp_ratio=4, layer_scale_init=0.1
+
+    Reference: [ResMLP](https://arxiv.org/abs/2105.03404).
+
+    Example:
+
+    >>> ResMLP(patch_size=8, dim=16, depth=2, input_shape=(32, 32, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ResMLPS12(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_s12',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 12,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 0.1,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=16, dim=384, depth=12, layer_scale_init=0.1`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
+def ResMLPS24(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_s24',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 24,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-05,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=16, dim=384, depth=24, layer_scale_init=1e-05`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
+def ResMLPS36(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_s36',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 16,
+    dim: int = 384,
+    depth: int = 36,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=16, dim=384, depth=36, layer_scale_init=1e-06`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
+def ResMLPB24(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'resmlp_b24',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 8,
+    dim: int = 768,
+    depth: int = 24,
+    mlp_ratio: int = 4,
+    layer_scale_init: float = 1e-06,
+) -> ImageModel:
+    """`ResMLP` with `patch_size=8, dim=768, depth=24, layer_scale_init=1e-06`.
+
+    The other arguments are those of `ResMLP`.
+    """
+
 def S2MLP(
     include_top: bool = True,
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -554,9 +2078,9 @@ def S2MLP(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -591,7 +2115,8 @@ def S2MLP(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -604,6 +2129,13 @@ def S2MLP(
 
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
+        dim=384, depth=36, mlp_ratio=4, setting='a', order='hw', norm='layer', norm_position='post',
+        embed_norm=True, norm_epsilon=1e-05
 
     Reference: [S2-MLP](https://arxiv.org/abs/2106.07477).
 
@@ -618,7 +2150,7 @@ def S2MLPWide(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -633,9 +2165,9 @@ def S2MLPWide(
     depth: int = 12,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -649,7 +2181,7 @@ def S2MLPDeep(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -664,9 +2196,9 @@ def S2MLPDeep(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'affine',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'affine',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -680,7 +2212,7 @@ def S2MLPNano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -695,9 +2227,9 @@ def S2MLPNano(
     depth: int = 8,
     mlp_ratio: int = 3,
     setting: str = 'a',
-    order: str = 'hw',
-    norm: str = 'layer',
-    norm_position: str = 'post',
+    order: Literal['hw', 'wh'] = 'hw',
+    norm: Literal['layer', 'affine'] = 'layer',
+    norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
@@ -711,7 +2243,7 @@ def S2MLPv2(
     weights: str | os.PathLike[str] | None = None,
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -726,7 +2258,7 @@ def S2MLPv2(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -734,8 +2266,7 @@ def S2MLPv2(
     """S2-MLPv2 of any size.
 
     Args:
-        patch_sizes: Side of the patches at the start of each stage, in positions of the previous
-            stage; the first is in pixels.
+        patch_sizes: Side of each stage's patches in positions of the previous stage, or pixels.
         dims: Channels of each stage, at least 4.
         depths: Blocks of each stage.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
@@ -762,7 +2293,8 @@ def S2MLPv2(
         include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
             normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
         name: Name of the model; weights are never looked up by it.
-        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
         dropout_rate: Dropout before the classifier, in `[0, 1)`.
         dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
             `predictions` always computes in at least float32.
@@ -775,6 +2307,14 @@ def S2MLPv2(
 
     Raises:
         ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlpv2',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(7, 2),
+        dims=(192, 384), depths=(4, 14), mlp_ratio=3, split_attention_ratio=0.25,
+        split_attention_pooling='sum', kernel_initializer={'class_name': 'RandomNormal', 'config':
+        {'stddev': 0.02}}, final_norm=True, norm_epsilon=1e-05
 
     Reference: [S2-MLPv2](https://arxiv.org/abs/2108.01072).
 
@@ -790,7 +2330,7 @@ def S2MLPv2Small(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -805,7 +2345,7 @@ def S2MLPv2Small(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -820,7 +2360,7 @@ def S2MLPv2Medium(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -835,7 +2375,7 @@ def S2MLPv2Medium(
     depths: Sequence[int] = (7, 17),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -850,7 +2390,7 @@ def S2MLPv2Small14(
     weights: str | os.PathLike[str] | None = 'imagenet',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -865,7 +2405,7 @@ def S2MLPv2Small14(
     depths: Sequence[int] = (18,),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'sum',
+    split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -880,7 +2420,7 @@ def S2MLPv2Nano(
     weights: str | os.PathLike[str] | None = 'cifar10',
     input_tensor: Any = None,
     input_shape: tuple[int | None, int | None, int] | None = None,
-    pooling: str | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
     classes: int | None = None,
     classifier_activation: str | Callable[..., Any] | None = 'softmax',
     include_preprocessing: bool = True,
@@ -895,7 +2435,7 @@ def S2MLPv2Nano(
     depths: Sequence[int] = (2, 6),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = 'mean',
+    split_attention_pooling: Literal['sum', 'mean'] = 'mean',
     kernel_initializer: str | dict[str, Any] = 'lecun_normal',
     final_norm: bool = True,
     norm_epsilon: float = 1e-05,
@@ -903,4 +2443,731 @@ def S2MLPv2Nano(
     """`S2MLPv2` with `patch_sizes=(2, 2), dims=(64, 128), depths=(2, 6), split_attention_pooling='mean', kernel_initializer='lecun_normal'`.
 
     The other arguments are those of `S2MLPv2`.
+    """
+
+def ShiftViT(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (6, 8, 18, 6),
+    n_div: int = 12,
+    mlp_ratio: float = 2,
+) -> ImageModel:
+    """ShiftViT of any size.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        n_div: Number of equal divisions of the channels; each of the four directions of the shift
+            takes one. The released models of 96 channels have 12, so a third of the channels moves.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='shiftvit',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(96, 192, 384, 768), depths=(6, 8, 18, 6), n_div=12, mlp_ratio=2
+
+    Reference: [ShiftViT](https://arxiv.org/abs/2201.10801).
+
+    Example:
+
+    >>> ShiftViT(dims=(24, 48), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ShiftViTTinyLight(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_tinylight',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 6, 2),
+    n_div: int = 12,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(2, 2, 6, 2), mlp_ratio=4`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def ShiftViTTinyR2(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_tinyr2',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (6, 8, 18, 6),
+    n_div: int = 12,
+    mlp_ratio: float = 2,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(6, 8, 18, 6), mlp_ratio=2`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def ShiftViTSmallLight(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_smalllight',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    n_div: int = 12,
+    mlp_ratio: float = 4,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), mlp_ratio=4`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def ShiftViTSmallR2(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'shiftvit_smallr2',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (10, 18, 36, 10),
+    n_div: int = 12,
+    mlp_ratio: float = 2,
+) -> ImageModel:
+    """`ShiftViT` with `dims=(96, 192, 384, 768), depths=(10, 18, 36, 10), mlp_ratio=2`.
+
+    The other arguments are those of `ShiftViT`.
+    """
+
+def SMLPNet(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (80, 160, 320, 640),
+    depths: Sequence[int] = (2, 8, 14, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """sMLPNet of any depth and width.
+
+    Args:
+        patch_size: Side of the first stage's patches in pixels; later stages halve the map and drop
+            an odd last row or column.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='smlpnet',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
+        dims=(80, 160, 320, 640), depths=(2, 8, 14, 2), mlp_ratio=3
+
+    Reference: [sMLPNet](https://arxiv.org/abs/2109.05422).
+
+    Example:
+
+    >>> SMLPNet(dims=(16, 32), depths=(1, 1), input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def SMLPNetTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (80, 160, 320, 640),
+    depths: Sequence[int] = (2, 8, 14, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`SMLPNet` with `dims=(80, 160, 320, 640), depths=(2, 8, 14, 2)`.
+
+    The other arguments are those of `SMLPNet`.
+    """
+
+def SMLPNetSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 10, 24, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`SMLPNet` with `dims=(96, 192, 384, 768), depths=(2, 10, 24, 2)`.
+
+    The other arguments are those of `SMLPNet`.
+    """
+
+def SMLPNetBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'smlpnet_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 4,
+    dims: Sequence[int] = (112, 224, 448, 896),
+    depths: Sequence[int] = (2, 10, 24, 2),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`SMLPNet` with `dims=(112, 224, 448, 896), depths=(2, 10, 24, 2)`.
+
+    The other arguments are those of `SMLPNet`.
+    """
+
+def ViP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 2, 1, 1),
+    dims: Sequence[int] = (192, 384, 384, 384),
+    depths: Sequence[int] = (4, 3, 8, 3),
+    segments: Sequence[int | Sequence[int]] = (32, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """Vision Permutator (ViP) for one size of image.
+
+    Args:
+        patch_sizes: Side of the patches at the start of each stage, in positions of the previous
+            stage; the first is in pixels. 1 after the first stage: no patches.
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        segments: Height and width of each stage's map, as one number or two that divide its
+            channels. The weights fit these numbers only.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)`. Height and width must be
+            known: the token-mixing kernels have one row per patch.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='vip',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(7, 2, 1,
+        1), dims=(192, 384, 384, 384), depths=(4, 3, 8, 3), segments=(32, 16, 16, 16), mlp_ratio=3
+
+    Reference: [Vision Permutator](https://arxiv.org/abs/2106.12368).
+
+    Example:
+
+    >>> ViP(patch_sizes=(4, 2), dims=(24, 36), depths=(1, 1), segments=((8, 12), (4, 6)),
+    ...     input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def ViPSmall14(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_small14',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (14, 1, 1, 1),
+    dims: Sequence[int] = (384, 384, 384, 384),
+    depths: Sequence[int] = (4, 3, 8, 3),
+    segments: Sequence[int | Sequence[int]] = (16, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `patch_sizes=(14, 1, 1, 1), segments=(16, 16, 16, 16), dims=(384, 384, 384, 384), depths=(4, 3, 8, 3)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def ViPSmall7(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_small7',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 2, 1, 1),
+    dims: Sequence[int] = (192, 384, 384, 384),
+    depths: Sequence[int] = (4, 3, 8, 3),
+    segments: Sequence[int | Sequence[int]] = (32, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `dims=(192, 384, 384, 384), depths=(4, 3, 8, 3)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def ViPMedium7(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_medium7',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 1, 2, 1),
+    dims: Sequence[int] = (256, 256, 512, 512),
+    depths: Sequence[int] = (4, 3, 14, 3),
+    segments: Sequence[int | Sequence[int]] = (32, 32, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `patch_sizes=(7, 1, 2, 1), segments=(32, 32, 16, 16), dims=(256, 256, 512, 512), depths=(4, 3, 14, 3)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def ViPLarge7(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'vip_large7',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_sizes: Sequence[int] = (7, 2, 1, 1),
+    dims: Sequence[int] = (256, 512, 512, 512),
+    depths: Sequence[int] = (8, 8, 16, 4),
+    segments: Sequence[int | Sequence[int]] = (32, 16, 16, 16),
+    mlp_ratio: int = 3,
+) -> ImageModel:
+    """`ViP` with `dims=(256, 512, 512, 512), depths=(8, 8, 16, 4)`.
+
+    The other arguments are those of `ViP`.
+    """
+
+def WaveMLP(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = True,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """Wave-MLP of any size.
+
+    Args:
+        dims: Channels of each stage.
+        depths: Blocks of each stage.
+        mlp_ratios: Hidden width of each stage's channel MLP, in multiples of its channels.
+        norm: `"group"` for GroupNormalization with one group, `"batch"` for BatchNormalization. The
+            norms inside the token mixing are BatchNormalizations in any case.
+        stem_norm: Whether a norm follows the stem of each stage.
+        phase_conv: What estimates the phases: `"dense"` or `"depthwise"`, see
+            `layers.PhaseAwareTokenMixing`.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='wavemlp',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, dims=(64, 128, 320,
+        512), depths=(2, 2, 4, 2), mlp_ratios=(4, 4, 4, 4), norm='group', stem_norm=True,
+        phase_conv='dense'
+
+    Reference: [Wave-MLP](https://arxiv.org/abs/2111.12294).
+
+    Example:
+
+    >>> WaveMLP(dims=(16, 32), depths=(1, 1), mlp_ratios=(4, 4),
+    ...         input_shape=(32, 48, 3), classes=5).output_shape
+    (None, 5)
+    """
+
+def WaveMLPTinyDW(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_tinydw',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'batch',
+    stem_norm: bool = True,
+    phase_conv: str = 'depthwise',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(2, 2, 4, 2), norm='batch', phase_conv='depthwise'`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPTiny(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_tiny',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 2, 4, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'batch',
+    stem_norm: bool = True,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(2, 2, 4, 2), norm='batch'`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPSmall(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_small',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (2, 3, 10, 3),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = True,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(2, 3, 10, 3)`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPMedium(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_medium',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (64, 128, 320, 512),
+    depths: Sequence[int] = (3, 4, 18, 3),
+    mlp_ratios: Sequence[int] = (8, 8, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = False,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `depths=(3, 4, 18, 3), mlp_ratios=(8, 8, 4, 4), stem_norm=False`.
+
+    The other arguments are those of `WaveMLP`.
+    """
+
+def WaveMLPBase(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'wavemlp_base',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    dims: Sequence[int] = (96, 192, 384, 768),
+    depths: Sequence[int] = (2, 2, 18, 2),
+    mlp_ratios: Sequence[int] = (4, 4, 4, 4),
+    norm: str = 'group',
+    stem_norm: bool = False,
+    phase_conv: str = 'dense',
+) -> ImageModel:
+    """`WaveMLP` with `dims=(96, 192, 384, 768), depths=(2, 2, 18, 2), stem_norm=False`.
+
+    The other arguments are those of `WaveMLP`.
     """

@@ -1,6 +1,6 @@
 """The checks of arguments, all before anything is built or downloaded."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -33,6 +33,15 @@ def check_stages(**values: Any) -> None:
     if len({len(value) for value in values.values()}) != 1:
         received = ", ".join(f"`{argument}={value!r}`" for argument, value in values.items())
         raise ValueError(f"One entry per stage is needed in each. Received: {received}")
+
+
+def check_hidden_widths(*, mlp_ratio: float, dims: Sequence[int]) -> None:
+    """Raises unless `mlp_ratio` times each width is at least 1."""
+    if mlp_ratio * min(dims) < 1:
+        raise ValueError(
+            "`mlp_ratio` must give each channel MLP a hidden width of at least 1. "
+            f"Received: `mlp_ratio={mlp_ratio!r}`, `dims={dims!r}`"
+        )
 
 
 def check_common(pooling, classes, drop_path_rate, dropout_rate) -> None:

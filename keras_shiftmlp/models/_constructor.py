@@ -5,7 +5,7 @@ import dataclasses
 import inspect
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -37,13 +37,15 @@ class Constructor:
         family: Name of the general constructor.
         paper: What the paper reports of this size: `params`, `macs` and `top1`, as text.
         any_size: Whether height and width may be unknown.
+        check_shape: Takes the shape of the image and the hyper-parameters, and raises if the
+            network does not take such an image.
         pooled_norm_epsilon: Epsilon of a LayerNormalization between pooling and classifier;
             `None` for families without one.
         head_initializer: Initializer of the classifier's kernel.
     """
 
     name: str
-    network: Callable[..., Callable]
+    network: Callable[..., Callable[[Any, float], Any]]
     preprocessing: str
     config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     image_size: int = 224
@@ -51,8 +53,9 @@ class Constructor:
     family: str = ""
     paper: Mapping[str, str] | None = None
     any_size: bool = True
+    check_shape: Callable[..., None] | None = None
     pooled_norm_epsilon: float | None = None
-    head_initializer: str | dict = "zeros"
+    head_initializer: str | dict[str, Any] = "zeros"
 
     def __post_init__(self):
         own = inspect.signature(self.network).parameters.values()
@@ -70,8 +73,8 @@ class Constructor:
             object.__setattr__(self, field, value)  # the dataclass is frozen
         CONSTRUCTORS[self.name] = self
 
-    def __repr__(self):
-        return f"{self.name}{inspect.signature(self)}"
+    def __repr__(self) -> str:
+        return f"<constructor keras_shiftmlp.{self.name}>"
 
     @property
     def is_size(self) -> bool:
@@ -97,7 +100,7 @@ class Constructor:
         weights: str | os.PathLike[str] | None = DEFAULT_WEIGHTS,
         input_tensor: Any = None,
         input_shape: tuple[int | None, int | None, int] | None = None,
-        pooling: str | None = None,
+        pooling: Literal["avg", "max"] | None = None,
         classes: int | None = None,
         classifier_activation: str | Callable[..., Any] | None = "softmax",
         include_preprocessing: bool = True,
@@ -125,6 +128,8 @@ class Constructor:
                 f"{self.name} needs a known height and width: its token-mixing kernels have one "
                 f"row per patch, so they belong to one image size. Received: `input_shape={shape}`"
             )
+        if self.check_shape is not None:
+            self.check_shape(shape, **hyperparameters)
         activation = keras.activations.get(classifier_activation)
         wanted = {} if preprocessing is None else named_preset(preprocessing)
         facts = {**PRESETS[self.preprocessing], **wanted}
@@ -179,7 +184,7 @@ class Constructor:
             checkpoint.load(layers, self.family, grid)
         return model
 
-    def _check_checkpoint(self, checkpoint, hyperparameters, shape) -> dict:
+    def _check_checkpoint(self, checkpoint, hyperparameters, shape) -> dict[str, Any]:
         """Raises if the arguments don't fit the checkpoint; else what it requires of them."""
         received = f"`weights={checkpoint.received!r}`"
         if shape[-1] != 3 and checkpoint.is_tag:

@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+from typing import Any
 
 from keras_shiftmlp.checkpoints.manifest import plain_name
 from keras_shiftmlp.models._constructor import CONSTRUCTORS, Constructor
@@ -20,7 +21,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted(name for name in names if fnmatch.fnmatch(name.lower(), pattern.lower()))
 
 
-def get_model(name: str, /, **kwargs) -> ImageModel:
+def get_model(name: str, /, **kwargs: Any) -> ImageModel:
     """Builds a model by its constructor's name; case and separators are ignored.
 
     Args:

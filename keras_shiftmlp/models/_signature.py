@@ -1,6 +1,7 @@
 """What `help()` and `inspect.signature` show of a constructor."""
 
 import inspect
+import textwrap
 
 from keras_shiftmlp.models.image_model import ImageModel
 
@@ -21,7 +22,8 @@ COMMON_ARGUMENTS = """\
     include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
         normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
     name: Name of the model; weights are never looked up by it.
-    drop_path_rate: Stochastic depth of the last block, in `[0, 1)`; it grows linearly from 0.
+    drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+        the blocks, or is the same in all blocks where the reference code does so.
     dropout_rate: Dropout before the classifier, in `[0, 1)`.
     dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
         `predictions` always computes in at least float32.
@@ -74,4 +76,13 @@ def docstring(constructor) -> str:
         rest = rest.partition("\n\nExample:")[0]
     size = FREE_SIZE if constructor.any_size else FIXED_SIZE
     common = COMMON_ARGUMENTS.format(input_shape=size.format(size=constructor.image_size))
-    return f"{own}\n{common}\nReference:{rest}" if rest else f"{own}\n{common}"
+    text = f"{own}\n{common}\nDefaults:\n{_defaults(constructor)}\n"
+    return f"{text}\nReference:{rest}" if rest else text
+
+
+def _defaults(constructor) -> str:
+    """All arguments with their defaults. `help()` cuts the signature of an object."""
+    parameters = signature(constructor).parameters.values()
+    text = ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters)
+    indent = "    "
+    return textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent)

@@ -3,6 +3,7 @@
 import itertools
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -24,7 +25,7 @@ class ImageModel(keras.Model):
         **kwargs: Further arguments of `keras.Model`.
     """
 
-    def __init__(self, inputs, outputs, name=None, **kwargs):
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any):
         super().__init__(inputs, outputs, name=name, **kwargs)
 
     @property
@@ -40,7 +41,8 @@ class ImageModel(keras.Model):
         the side that the network was trained on, `preprocessing.image_size`.
         """
         side = self.preprocessing.image_size
-        return tuple(known or side for known in self.input_shape[1:3])
+        _, height, width, _ = self.input_shape
+        return height or side, width or side
 
     @property
     def class_names(self) -> tuple[str, ...] | None:
@@ -48,7 +50,7 @@ class ImageModel(keras.Model):
         return self.preprocessing.class_names
 
     @class_names.setter
-    def class_names(self, class_names):
+    def class_names(self, class_names: Sequence[str] | None):
         class_names = None if class_names is None else tuple(map(str, class_names))
         has_head = self.layers[-1].name == names.HEAD
         if class_names is not None and not has_head:
@@ -79,7 +81,7 @@ class ImageModel(keras.Model):
         return {name: name for name in sorted(levels, key=lambda name: int(name[1:]))}
 
     @property
-    def pyramid_outputs(self) -> dict:
+    def pyramid_outputs(self) -> dict[str, Any]:
         """The same levels as Keras tensors of this model. KerasHub's detectors read this."""
         return {level: self.get_layer(level).output for level in self.pyramid_level_inputs}
 

@@ -6,6 +6,8 @@ google-research/vision_transformer (`vit_jax/models_mixer.py`), google-research/
 One difference: stochastic depth, which only big_vision has, divides by the keep probability here.
 """
 
+from typing import Literal
+
 import keras
 
 from keras_shiftmlp.kernels.gelu import GELU
@@ -47,16 +49,18 @@ PAPER = {
 
 def mixer_block(x, *, tokens_mlp_dim, channels_mlp_dim, gelu, norm_epsilon, drop_path_rate, name):
     """Eq. 1 of the paper on `(B, S, C)`."""
-    mlp = dict(gelu=gelu, kernel_initializer="lecun_normal")
-
     # U = X + token MLP(norm(X))
     y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_token_norm")(x)
-    y = token_mixing_mlp(y, tokens_mlp_dim, **mlp, name=f"{name}_token")
+    y = token_mixing_mlp(
+        y, tokens_mlp_dim, gelu=gelu, kernel_initializer="lecun_normal", name=f"{name}_token"
+    )
     x = add_branch(x, y, drop_path_rate, name=f"{name}_token")
 
     # Y = U + channel MLP(norm(U))
     y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_channel_norm")(x)
-    y = channel_mlp(y, channels_mlp_dim, **mlp, name=f"{name}_channel")
+    y = channel_mlp(
+        y, channels_mlp_dim, gelu=gelu, kernel_initializer="lecun_normal", name=f"{name}_channel"
+    )
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 
@@ -66,7 +70,7 @@ def mixer(
     depth: int = 8,
     tokens_mlp_dim: int = 256,
     channels_mlp_dim: int = 2048,
-    gelu: str | None = None,
+    gelu: Literal["erf", "tanh"] | None = None,
     final_norm: bool = True,
     norm_epsilon: float = 1e-6,
 ):

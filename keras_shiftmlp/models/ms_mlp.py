@@ -22,7 +22,7 @@ from keras_shiftmlp.layers.functional import (
 )
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift, check_groups, chunk_sizes
-from keras_shiftmlp.models._arguments import check_integers, check_stages
+from keras_shiftmlp.models._arguments import check_hidden_widths, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
 # Table 2 of the paper and the released configuration files.
@@ -90,11 +90,7 @@ def ms_mlp(
     """
     check_stages(dims=dims, depths=depths, kernel_sizes=kernel_sizes)
     check_integers(patch_size=patch_size, dims=dims, depths=depths)
-    if mlp_ratio * min(dims) < 1:
-        raise ValueError(
-            "`mlp_ratio` must give each channel MLP a hidden width of at least 1. "
-            f"Received: `mlp_ratio={mlp_ratio!r}`, `dims={dims!r}`"
-        )
+    check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
     for dim, sizes in zip(dims, kernel_sizes):
         check_groups(sizes, shifts)
         chunk_sizes(dim, groups=len(sizes))

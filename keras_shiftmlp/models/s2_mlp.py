@@ -5,6 +5,8 @@ follow Figure 1: after FC2 and FC4, inside the branch. Public PyTorch code puts 
 FC3 and omits the norm of the embedding: `norm_position="pre"`, `embed_norm=False`.
 """
 
+from typing import Literal
+
 import keras
 
 from keras_shiftmlp.kernels.dense import Dense
@@ -67,9 +69,9 @@ def s2_mlp(
     depth: int = 36,
     mlp_ratio: int = 4,
     setting: str = "a",
-    order: str = "hw",
-    norm: str = "layer",
-    norm_position: str = "post",
+    order: Literal["hw", "wh"] = "hw",
+    norm: Literal["layer", "affine"] = "layer",
+    norm_position: Literal["post", "pre"] = "post",
     embed_norm: bool = True,
     norm_epsilon: float = 1e-5,
 ):

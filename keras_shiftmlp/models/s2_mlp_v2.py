@@ -22,7 +22,7 @@ from keras_shiftmlp.layers.functional import (
     pyramid_level,
 )
 from keras_shiftmlp.layers.s2_attention import S2Attention
-from keras_shiftmlp.layers.split_attention import POOLINGS
+from keras_shiftmlp.layers.split_attention import POOLINGS, Pooling
 from keras_shiftmlp.models._arguments import check_choice, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
@@ -31,9 +31,8 @@ CONFIGS = {
     "Small/7": dict(patch_sizes=(7, 2), dims=(192, 384), depths=(4, 14)),
     "Medium/7": dict(patch_sizes=(7, 2), dims=(256, 512), depths=(7, 17)),
     "Small/14": dict(patch_sizes=(14,), dims=(384,), depths=(18,)),
-    # Ours, for images of 32 x 32: maps of 16 and 8 positions a side. A sum over the positions soon
-    # drives the softmax of a small network to 0 and 1; the mean and larger initial weights learn
-    # faster.
+    # Ours, for images of 32 x 32. A sum over the positions soon drives the softmax of a small
+    # network to 0 and 1; the mean and larger initial weights learn faster.
     "Nano": dict(
         patch_sizes=(2, 2),
         dims=(64, 128),
@@ -53,17 +52,14 @@ def s2_mlp_v2_block(
     x, *, mlp_ratio, ratio, pooling, norm_epsilon, kernel_initializer, drop_path_rate, name
 ):
     """Section 4 of the paper on `(B, H, W, C)`: S2 attention, then a channel MLP."""
+    start = dict(kernel_initializer=kernel_initializer)
+
     y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_spatial_norm")(x)
-    y = S2Attention(ratio, pooling, kernel_initializer, name=f"{name}_spatial")(y)
+    y = S2Attention(ratio, pooling, **start, name=f"{name}_spatial")(y)
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
 
     y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_channel_norm")(x)
-    y = channel_mlp(
-        y,
-        mlp_ratio * x.shape[-1],
-        kernel_initializer=kernel_initializer,
-        name=f"{name}_channel",
-    )
+    y = channel_mlp(y, mlp_ratio * x.shape[-1], **start, name=f"{name}_channel")
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 
@@ -73,7 +69,7 @@ def s2_mlp_v2(
     depths: Sequence[int] = (4, 14),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
-    split_attention_pooling: str = "sum",
+    split_attention_pooling: Pooling = "sum",
     kernel_initializer: str | dict[str, Any] = NORMAL,
     final_norm: bool = True,
     norm_epsilon: float = 1e-5,
@@ -81,8 +77,7 @@ def s2_mlp_v2(
     """S2-MLPv2 of any size.
 
     Args:
-        patch_sizes: Side of the patches at the start of each stage, in positions of the previous
-            stage; the first is in pixels.
+        patch_sizes: Side of each stage's patches in positions of the previous stage, or pixels.
         dims: Channels of each stage, at least 4.
         depths: Blocks of each stage.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.

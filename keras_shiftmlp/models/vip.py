@@ -2,10 +2,10 @@
 
 Paper: https://arxiv.org/abs/2106.12368 (Hou et al., 2021). Reference code:
 Andrew-Qibin/VisionPermutator. This follows the code, which made the checkpoints: Table 1 of the
-paper gives Large/7 9 and 27 blocks, the code 8 and 28. The code divides a resolution into several
-stages; here a stage with a patch size of 1 is one without a downsampling in front.
+paper gives Large/7 9 and 27 blocks, the code 8 and 28. A patch size of 1 stands for no downsampling.
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -22,19 +22,13 @@ from keras_shiftmlp.layers.weighted_permute_mlp import WeightedPermuteMLP
 from keras_shiftmlp.models._arguments import check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
-# The released code. At 224 pixels, the maps have 32 or 16 rows and columns. Small/7 and Large/7
-# have the default patches and segments.
+# The released code; Small/7 and Large/7 have the default patches and segments.
+_LARGE_PATCHES = dict(patch_sizes=(14, 1, 1, 1), segments=(16, 16, 16, 16))
+_LATE_PATCHES = dict(patch_sizes=(7, 1, 2, 1), segments=(32, 32, 16, 16))
 CONFIGS = {
-    "Small/14": dict(
-        patch_sizes=(14, 1, 1, 1), dims=(384,) * 4, depths=(4, 3, 8, 3), segments=(16,) * 4
-    ),
+    "Small/14": dict(_LARGE_PATCHES, dims=(384,) * 4, depths=(4, 3, 8, 3)),
     "Small/7": dict(dims=(192, 384, 384, 384), depths=(4, 3, 8, 3)),
-    "Medium/7": dict(
-        patch_sizes=(7, 1, 2, 1),
-        dims=(256, 256, 512, 512),
-        depths=(4, 3, 14, 3),
-        segments=(32, 32, 16, 16),
-    ),
+    "Medium/7": dict(_LATE_PATCHES, dims=(256, 256, 512, 512), depths=(4, 3, 14, 3)),
     "Large/7": dict(dims=(256, 512, 512, 512), depths=(8, 8, 16, 4)),
 }
 # Table 2 of the paper; the multiply-adds are those that the papers of CycleMLP and S2-MLPv2 quote.
@@ -59,6 +53,23 @@ def vip_block(x, *, mlp_ratio, drop_path_rate, name):
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 
+def map_sizes(segments) -> list[tuple[int, ...]]:
+    """Height and width of each stage's map."""
+    return [(side, side) if isinstance(side, int) else tuple(side) for side in segments]
+
+
+def check_shape(shape, *, patch_sizes, segments, **_):
+    """Raises unless the maps of an image `(H, W, C)` have the sizes of `segments`."""
+    sides = shape[:2]
+    for patch_size, expected in zip(patch_sizes, map_sizes(segments)):
+        sides = tuple(math.ceil(side / patch_size) for side in sides)
+        if sides != expected:
+            raise ValueError(
+                "`segments` must be the height and width of each stage's map, and a map is "
+                f"{sides}. Received: `input_shape={shape}`, `segments={segments!r}`"
+            )
+
+
 def vip(
     patch_sizes: Sequence[int] = (7, 2, 1, 1),
     dims: Sequence[int] = (192, 384, 384, 384),
@@ -73,8 +84,8 @@ def vip(
             stage; the first is in pixels. 1 after the first stage: no patches.
         dims: Channels of each stage.
         depths: Blocks of each stage.
-        segments: Height and width of each stage's map, as one number or two. Both must divide the
-            stage's channels. The weights of a network fit these numbers only.
+        segments: Height and width of each stage's map, as one number or two that divide its
+            channels. The weights fit these numbers only.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
 
     Reference: [Vision Permutator](https://arxiv.org/abs/2106.12368).
@@ -88,39 +99,24 @@ def vip(
     check_stages(patch_sizes=patch_sizes, dims=dims, depths=depths, segments=segments)
     check_integers(patch_sizes=patch_sizes, dims=dims, depths=depths)
     check_integers(segments=segments, mlp_ratio=mlp_ratio)
-    maps = [(side, side) if isinstance(side, int) else tuple(side) for side in segments]
-    for s, (dim, sides) in enumerate(zip(dims, maps)):
-        if len(sides) != 2 or any(dim % side for side in sides):
+    for s, (dim, sides) in enumerate(zip(dims, map_sizes(segments))):
+        is_new = s == 0 or patch_sizes[s] > 1
+        if any(dim % side for side in sides) or not (is_new or dim == dims[s - 1]):
             raise ValueError(
-                "`segments` must divide the channels of each stage. "
-                f"Received: `segments={segments!r}`, `dims={dims!r}`"
-            )
-        if s and patch_sizes[s] == 1 and dim != dims[s - 1]:
-            raise ValueError(
-                "A stage with a patch size of 1 must keep the channels. "
-                f"Received: `patch_sizes={patch_sizes!r}`, `dims={dims!r}`"
+                "`dims` must be multiples of the stage's `segments` and change only with patches. "
+                f"Received: `{dims=}`, `segments={segments!r}`, `patch_sizes={patch_sizes!r}`"
             )
 
     def features(x, drop_path_rate):
-        shape, stride = tuple(x.shape[1:]), 1
+        stride = 1
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
         for s, (patch_size, dim, depth) in enumerate(zip(patch_sizes, dims, depths)):
             stride *= patch_size
             if s == 0 or patch_size > 1:
                 x = patch_embedding(x, dim, patch_size, name=f"stage_{s}_stem")
-            if tuple(x.shape[1:3]) != maps[s]:
-                raise ValueError(
-                    "`segments` must be the height and width of each stage's map, and the map of "
-                    f"stage {s} is {tuple(x.shape[1:3])}. "
-                    f"Received: `input_shape={shape}`, `{segments=}`"
-                )
             for i in range(depth):
-                x = vip_block(
-                    x,
-                    mlp_ratio=mlp_ratio,
-                    drop_path_rate=next(rates),
-                    name=f"stage_{s}_block_{i}",
-                )
+                block = dict(mlp_ratio=mlp_ratio, drop_path_rate=next(rates))
+                x = vip_block(x, **block, name=f"stage_{s}_block_{i}")
             if is_last := s == len(dims) - 1:
                 x = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name="norm")(x)
             if is_last or patch_sizes[s + 1] > 1:  # the last stage of this stride
@@ -131,7 +127,12 @@ def vip(
 
 
 ViP = Constructor(
-    "ViP", vip, preprocessing="imagenet_mean_std", any_size=False, head_initializer=NORMAL
+    "ViP",
+    vip,
+    preprocessing="imagenet_mean_std",
+    any_size=False,
+    check_shape=check_shape,
+    head_initializer=NORMAL,
 )
 ViPSmall14 = ViP.size("ViPSmall14", CONFIGS["Small/14"], PAPER["Small/14"])
 ViPSmall7 = ViP.size("ViPSmall7", CONFIGS["Small/7"], PAPER["Small/7"])

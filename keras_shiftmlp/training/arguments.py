@@ -2,20 +2,25 @@
 
 import numbers
 from collections.abc import Callable
+from typing import Any
+
+Check = Callable[[Any], bool]
 
 
-def _number(holds: Callable) -> Callable:
+def _number(holds: Check) -> Check:
     def check(value):
         return isinstance(value, numbers.Real) and not isinstance(value, bool) and holds(value)
 
     return check
 
 
-def _integer(least: int) -> Callable:
-    return _number(lambda value: isinstance(value, numbers.Integral) and value >= least)
+def _integer(least: int) -> Check:
+    return _number(lambda value: isinstance(value, numbers.Integral) and int(value) >= least)
 
 
-def _pair(first: Callable, second: Callable, holds: Callable = lambda a, b: True) -> Callable:
+def _pair(
+    first: Check, second: Check, holds: Callable[[Any, Any], bool] = lambda a, b: True
+) -> Check:
     def check(value):
         pair = isinstance(value, (tuple, list)) and len(value) == 2
         return pair and first(value[0]) and second(value[1]) and holds(*value)
@@ -23,7 +28,7 @@ def _pair(first: Callable, second: Callable, holds: Callable = lambda a, b: True
     return check
 
 
-def _optional(check: Callable) -> Callable:
+def _optional(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
 
@@ -34,7 +39,7 @@ _BELOW_1 = _number(lambda value: 0 <= value < 1)
 _POSITIVE_SHARE = _number(lambda value: 0 < value <= 1)
 
 # For each argument, what it must be in words, and the test of it.
-RANGES = {
+RANGES: dict[str, tuple[str, Check]] = {
     "epochs": ("an integer of at least 1", _integer(1)),
     "batch_size": ("an integer of at least 1", _integer(1)),
     "accumulate": ("an integer of at least 1", _integer(1)),
@@ -73,7 +78,7 @@ RANGES = {
 }
 
 
-def check_arguments(**values) -> None:
+def check_arguments(**values: Any) -> None:
     """Raises `ValueError` where an argument is out of its range."""
     for name, value in values.items():
         expected, holds = RANGES[name]

@@ -8,12 +8,25 @@ import functools
 import math
 import threading
 from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import keras
 import numpy as np
 
 from keras_shiftmlp.training.arguments import check_arguments
 from keras_shiftmlp.training.images import BICUBIC, Images, fit, height_and_width, one_hot
+
+
+class Augmentation(TypedDict, total=False):
+    """The keyword arguments of `training_batches` that change the images."""
+
+    crop_scale: tuple[float, float] | None
+    crop_padding: int
+    flip: bool
+    randaugment: tuple[int, float] | None
+    mixup: float
+    cutmix: float
+    erase: float
 
 
 def training_batches(
@@ -33,7 +46,7 @@ def training_batches(
     mixup: float = 0.0,
     cutmix: float = 0.0,
     erase: float = 0.0,
-):
+) -> Any:
     """Augmented batches `start` to `stop` of an endless run.
 
     Args:
@@ -135,7 +148,7 @@ def evaluation_batches(
     passes: int = 1,
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
-):
+) -> Any:
     """All images once, in order, without augmentation.
 
     The last batch is filled up with images of weight 0, so that all batches have one shape.
@@ -161,9 +174,10 @@ def evaluation_batches(
         batch_size=batch_size, crop_fraction=crop_fraction, shard=shard, workers=workers
     )
     size = height_and_width(image_size)
-    resized = tuple(math.floor(side / crop_fraction) for side in size)
-    top, left = (round((large - side) / 2) for large, side in zip(resized, size))
-    inside = slice(top, top + size[0]), slice(left, left + size[1])
+    height, width = size
+    resized = math.floor(height / crop_fraction), math.floor(width / crop_fraction)
+    top, left = round((resized[0] - height) / 2), round((resized[1] - width) / 2)
+    inside = slice(top, top + height), slice(left, left + width)
     steps = math.ceil(len(images) / batch_size)
 
     def batch(step):

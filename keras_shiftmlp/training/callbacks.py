@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -30,13 +31,13 @@ class Resume(keras.callbacks.Callback):
         writes: Whether this process writes the state; of several, one does.
     """
 
-    def __init__(self, out: str | os.PathLike, seed: int, writes: bool = True):
+    def __init__(self, out: str | os.PathLike[str], seed: int, writes: bool = True):
         super().__init__()
         self.out, self.seed, self.writes = Path(out), seed, writes
         self.folder = self.out / "state"
         done = sorted(self.folder.glob("epoch_*.weights.h5"))
         self.newest = done[-1] if done else None
-        self.history = []
+        self.history: list[dict[str, Any]] = []
         if done:
             history = json.loads((self.folder / "history.json").read_text())
             self.history = history[: int(done[-1].name[6:11])]
@@ -59,8 +60,8 @@ class Resume(keras.callbacks.Callback):
             rng = np.random.default_rng([self.seed, epoch, index])
             state.assign(rng.integers(2**31, size=state.shape).astype(state.dtype))
 
-    def on_epoch_end(self, epoch, logs=None):
-        self.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in (logs or {}).items()}})
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]):
+        self.history.append({"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}})
         if self.writes:
             # History first: rows beyond the epoch in the name of the newest state are not read.
             write_json(self.folder / "history.json", self.history)
@@ -78,7 +79,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.last = epoch, None
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]):
         loss = float(logs["loss"])
         if not math.isfinite(loss):
             broken = [v.path for v in self.model.trainable_variables if not _is_finite(v)]
@@ -107,7 +108,7 @@ class Progress(keras.callbacks.Callback):
         self.epoch, self.training = epoch, None
         self.started = self.logged = time.perf_counter()
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]):
         now = time.perf_counter()
         if now - self.logged > 60:
             self.logged, rate = now, (batch + 1) / (now - self.started)
@@ -126,7 +127,7 @@ class Progress(keras.callbacks.Callback):
     def on_test_begin(self, logs=None):
         self.training = time.perf_counter() - self.started
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]):
         seconds = time.perf_counter() - self.started
         logs["seconds"] = seconds
         logs["images_per_second"] = self.steps * self.batch_size / (self.training or seconds)
@@ -145,12 +146,12 @@ def save_weights(model: keras.Model, path: Path, keep: bool = True) -> None:
             os.replace(unfinished, path)
 
 
-def write_json(path: Path, content: dict | list) -> None:
+def write_json(path: Path, content: dict[str, Any] | list[Any]) -> None:
     """Writes `path` in one piece."""
     _write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def write_csv(path: Path, rows: list[dict]) -> None:
+def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     """Writes `path` in one piece, with a column for each key of the rows."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list({key: None for row in rows for key in row}))

@@ -7,9 +7,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 logger = logging.getLogger("keras_shiftmlp")
 
@@ -29,7 +33,7 @@ class Images:
         skipped: Files that could not be read and were left out.
     """
 
-    source: Sequence
+    source: Sequence[Any] | np.ndarray
     labels: np.ndarray
     class_names: tuple[str, ...]
     skipped: tuple[str, ...] = ()
@@ -56,15 +60,15 @@ class Images:
             names = ", ".join(self.class_names[index] for index in sorted(missing)[:10])
             logger.warning("No image of %d of the classes: %s.", len(missing), names)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> "PIL.Image.Image":
         """The image at `index` as a PIL image in RGB."""
         item = self.source[int(index)]
         return open_image(item["image"] if isinstance(item, dict) else item)
 
-    def take(self, indices) -> "Images":
+    def take(self, indices: Any) -> "Images":
         """The images at `indices`, in that order."""
         indices = np.asarray(indices)
         if isinstance(self.source, np.ndarray):
@@ -110,7 +114,7 @@ class Images:
 
 
 def load_images(
-    data: str | os.PathLike | tuple, class_names: Sequence[str] | None = None
+    data: str | os.PathLike[str] | tuple[Any, Any], class_names: Sequence[str] | None = None
 ) -> Images:
     """Images to train or to evaluate with.
 
@@ -207,17 +211,15 @@ def _is_readable(path):
     return True
 
 
-def open_image(image):
+def open_image(image: str | os.PathLike[str] | bytes | np.ndarray) -> "PIL.Image.Image":
     """A path, the bytes of a file or an array `(H, W, 3)` as a PIL image in RGB."""
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError("Reading images needs Pillow: pip install pillow") from error
-    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+    if isinstance(image, np.ndarray):
         return Image.fromarray(image)
-    if isinstance(image, bytes):
-        image = io.BytesIO(image)
-    with Image.open(image) as file:
+    with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as file:
         file.load()
         if file.mode in ("RGBA", "LA", "PA") or "transparency" in file.info:
             file = Image.alpha_composite(
@@ -228,10 +230,11 @@ def open_image(image):
 
 def height_and_width(size: int | Sequence[int]) -> tuple[int, int]:
     """`(H, W)` of the side of a square, or of the pair itself."""
-    return (size, size) if hasattr(size, "__index__") else tuple(size)
+    height, width = size if isinstance(size, Sequence) else (size, size)
+    return height, width
 
 
-def fit(image, size: tuple[int, int]) -> np.ndarray:
+def fit(image: "PIL.Image.Image", size: tuple[int, int]) -> np.ndarray:
     """The largest central part of a PIL image with the ratio of `size`, as uint8 `(*size, 3)`."""
     from PIL import ImageOps
 
@@ -241,6 +244,6 @@ def fit(image, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image)
 
 
-def one_hot(labels, classes: int) -> np.ndarray:
+def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """`(B,)` -> `(B, classes)` of float32."""
     return keras.utils.to_categorical(labels, classes).astype("float32")

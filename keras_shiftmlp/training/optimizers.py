@@ -1,12 +1,30 @@
 """AdamW as the recipes want it: warm-up and decay, no decay of vectors, rates per depth."""
 
 import math
+from typing import Literal, TypedDict
 
 import keras
 from keras import ops
 
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.training.arguments import check_arguments
+
+Schedule = Literal["cosine", "linear"]
+
+
+class OptimizerSettings(TypedDict):
+    """The keyword arguments of `build_optimizer`."""
+
+    learning_rate: float
+    warmup_steps: int
+    warmup_learning_rate: float
+    final_learning_rate: float
+    schedule: Schedule
+    weight_decay: float
+    clip_norm: float | None
+    ema_momentum: float | None
+    accumulate: int
+    layer_decay: float
 
 
 def build_optimizer(
@@ -17,7 +35,7 @@ def build_optimizer(
     warmup_steps: int = 0,
     warmup_learning_rate: float = 0.0,
     final_learning_rate: float = 0.0,
-    schedule: str = "cosine",
+    schedule: Schedule = "cosine",
     weight_decay: float = 0.05,
     clip_norm: float | None = None,
     ema_momentum: float | None = None,
@@ -66,13 +84,16 @@ def build_optimizer(
         )
 
     def adamw(scale, clip_norm):
-        rates = dict(
+        rate = WarmupDecay(
             peak=learning_rate * scale,
             start=warmup_learning_rate * scale,
             final=final_learning_rate * scale,
+            steps=steps,
+            warmup_steps=warmup_steps,
+            schedule=schedule,
         )
         return keras.optimizers.AdamW(
-            WarmupDecay(**rates, steps=steps, warmup_steps=warmup_steps, schedule=schedule),
+            rate,
             weight_decay=weight_decay,
             global_clipnorm=clip_norm,
             use_ema=ema_momentum is not None,
@@ -111,30 +132,42 @@ def layer_groups(model: keras.Model) -> dict[int, int]:
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Linear growth from `start` to `peak`, then a cosine or a line down to `final`."""
 
-    def __init__(self, peak, start, final, steps, warmup_steps, schedule="cosine"):
-        self.config = dict(
-            peak=peak,
-            start=start,
-            final=final,
-            steps=steps,
-            warmup_steps=warmup_steps,
-            schedule=schedule,
-        )
+    def __init__(
+        self,
+        peak: float,
+        start: float,
+        final: float,
+        steps: int,
+        warmup_steps: int,
+        schedule: Schedule = "cosine",
+    ):
+        self.peak = peak
+        self.start = start
+        self.final = final
+        self.steps = steps
+        self.warmup_steps = warmup_steps
+        self.schedule = schedule
 
     def __call__(self, step):
-        c = self.config
         step = ops.cast(step, "float32")
-        grown = ops.minimum(step / max(1, c["warmup_steps"]), 1.0)
-        decayed = (step - c["warmup_steps"]) / max(1, c["steps"] - c["warmup_steps"])
+        grown = ops.minimum(step / max(1, self.warmup_steps), 1.0)
+        decayed = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
         decayed = ops.clip(decayed, 0.0, 1.0)
-        if c["schedule"] == "cosine":
+        if self.schedule == "cosine":
             decayed = 0.5 - 0.5 * ops.cos(math.pi * decayed)
-        warm = c["start"] + (c["peak"] - c["start"]) * grown
-        down = c["peak"] + (c["final"] - c["peak"]) * decayed
-        return ops.where(step < c["warmup_steps"], warm, down)
+        warm = self.start + (self.peak - self.start) * grown
+        down = self.peak + (self.final - self.peak) * decayed
+        return ops.where(step < self.warmup_steps, warm, down)
 
     def get_config(self):
-        return dict(self.config)
+        return {
+            "peak": self.peak,
+            "start": self.start,
+            "final": self.final,
+            "steps": self.steps,
+            "warmup_steps": self.warmup_steps,
+            "schedule": self.schedule,
+        }
 
 
 class _PerVariable(keras.optimizers.MultiOptimizer):

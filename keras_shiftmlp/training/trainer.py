@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal, Unpack
 
 import keras
 import numpy as np
@@ -16,7 +17,7 @@ from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training.arguments import check_arguments
-from keras_shiftmlp.training.batches import evaluation_batches, training_batches
+from keras_shiftmlp.training.batches import Augmentation, evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
     Progress,
     Resume,
@@ -25,7 +26,7 @@ from keras_shiftmlp.training.callbacks import (
     write_json,
 )
 from keras_shiftmlp.training.images import Images
-from keras_shiftmlp.training.optimizers import build_optimizer
+from keras_shiftmlp.training.optimizers import OptimizerSettings, Schedule, build_optimizer
 from keras_shiftmlp.visualization import plot_curves
 
 
@@ -34,7 +35,7 @@ def train(
     images: Images,
     validation: Images | None = None,
     *,
-    out: str | os.PathLike,
+    out: str | os.PathLike[str],
     epochs: int,
     batch_size: int,
     learning_rate: float,
@@ -43,7 +44,7 @@ def train(
     warmup_steps: int | None = None,
     warmup_learning_rate: float = 0.0,
     final_learning_rate: float = 0.0,
-    schedule: str = "cosine",
+    schedule: Schedule = "cosine",
     weight_decay: float = 0.05,
     clip_norm: float | None = None,
     ema_momentum: float | None = None,
@@ -51,14 +52,14 @@ def train(
     layer_decay: float = 1.0,
     label_smoothing: float = 0.0,
     crop_fraction: float = 1.0,
-    jit_compile: bool | str = "auto",
+    jit_compile: bool | Literal["auto"] = "auto",
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
     tensorboard: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = 0,
-    **augmentation,
-) -> dict:
+    **augmentation: Unpack[Augmentation],
+) -> dict[str, Any]:
     """Trains `model` on `images`. The same call after an interruption continues the run.
 
     With `ema_momentum`, evaluation uses the moving average of the weights, and the model holds the
@@ -141,7 +142,7 @@ def train(
     if ema_momentum is not None:
         # An average over more than a tenth of the run would still hold the weights of its start.
         ema_momentum = min(ema_momentum, max(0.0, 1 - 10 / updates))
-    settings = dict(
+    settings = OptimizerSettings(
         learning_rate=learning_rate,
         warmup_steps=warmup_steps,
         warmup_learning_rate=warmup_learning_rate,
@@ -184,6 +185,7 @@ def train(
         workers=workers,
         **augmentation,
     )
+    evaluation = evaluation_steps = None
     if validation:
         check_fit(model, validation)
         evaluation = evaluation_batches(
@@ -195,6 +197,7 @@ def train(
             shard=shard,
             workers=workers,
         )
+        evaluation_steps = math.ceil(len(validation) / batch_size)
 
     # Every argument is checked. From here on the model and the folder change.
     if isinstance(model, ImageModel):
@@ -231,8 +234,8 @@ def train(
             epochs=epochs,
             initial_epoch=resume.epoch,
             steps_per_epoch=steps,
-            validation_data=evaluation if validation else None,
-            validation_steps=math.ceil(len(validation) / batch_size) if validation else None,
+            validation_data=evaluation,
+            validation_steps=evaluation_steps,
             callbacks=callbacks,
             verbose=verbose,
             shuffle=False,
@@ -265,7 +268,7 @@ def evaluate(
     batch_size: int = 256,
     crop_fraction: float = 1.0,
     workers: int = 2,
-) -> dict:
+) -> dict[str, Any]:
     """Top-1, top-5 and cross-entropy of `model` on `images`, in one pass without augmentation.
 
     Of classes with equal scores the one with the lower index comes first, as with `argmax`. The
@@ -311,7 +314,7 @@ def evaluate(
     }
 
 
-def check_settings(out: Path, settings: dict) -> None:
+def check_settings(out: Path, settings: dict[str, Any]) -> None:
     """Raises where `out` holds at least one epoch of a run of other settings."""
     if not (out / "card.json").exists() and not any((out / "state").glob("epoch_*.weights.h5")):
         return

@@ -1,7 +1,7 @@
 """What the suite knows of each family: one file per family, found without a central list.
 
-A family's file has `CASES` (tiny networks), `GOLDEN` (reference vectors) and, if the family has
-layers of its own, `LAYERS`.
+A family's file has `CASES` (tiny networks), `GOLDEN` (reference vectors), `RECIPES` (the paper's
+settings) and, if the family has layers of its own, `LAYERS`.
 """
 
 import dataclasses
@@ -27,7 +27,10 @@ class Case:
         levels: Pyramid levels.
         any_size: Whether height and width may be unknown.
         input_shape: Shape of the images.
-        smallest: Smallest height and width.
+        smallest_side: Smallest height and width of an image.
+        crops: Whether patches that are not full are cropped, not padded.
+        rematerialized: Largest share of the memory for activations that `rematerialize` keeps.
+            Layers with a BatchNormalization are not recomputed.
     """
 
     name: str
@@ -37,7 +40,9 @@ class Case:
     levels: tuple[str, ...]
     any_size: bool = True
     input_shape: tuple[int, int, int] = (32, 48, 3)
-    smallest: int = 1
+    smallest_side: int = 1
+    crops: bool = False
+    rematerialized: float = 0.65
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
         defaults = dict(input_shape=self.input_shape, classes=5)
@@ -65,6 +70,8 @@ class Golden:
 
 MODEL_CASES: dict[str, Case] = {}
 GOLDEN: dict[str, Golden] = {}
+# The settings of the paper's ImageNet recipe, by the recipe's name.
+RECIPES: dict[str, dict] = {}
 # Layers that take and return a map `(B, H, W, C)` of any size, by name: keyword arguments -> layer.
 LAYERS: dict[str, Callable[..., keras.layers.Layer]] = {}
 
@@ -73,3 +80,4 @@ for _module in pkgutil.iter_modules(__path__):
     MODEL_CASES |= {case.name: case for case in _family.CASES}
     GOLDEN |= _family.GOLDEN
     LAYERS |= getattr(_family, "LAYERS", {})
+    RECIPES |= getattr(_family, "RECIPES", {})

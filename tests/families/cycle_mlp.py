@@ -8,7 +8,7 @@ CASES = [
         dict(dims=(13, 22), depths=(1, 2), mlp_ratios=(2, 3)),
         map_shape=(4, 6, 22),
         levels=("P2", "P3"),
-        smallest=3,
+        smallest_side=3,
     ),
 ]
 GOLDEN = {

@@ -1,5 +1,7 @@
 """timm's Mixer state dicts (`.pth`, `.safetensors`)."""
 
+import numpy as np
+
 from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense
 
 STATE_DICT = [
@@ -19,6 +21,13 @@ STATE_DICT = [
     (r"head\.bias", "predictions/bias", as_is),
 ]
 
+
+def is_gated(arrays):
+    """Whether the MLPs are those of gMixer: the gate halves what the second layer takes."""
+    fc1, fc2 = (np.shape(arrays.get(f"blocks.0.mlp_tokens.fc{i}.weight")) for i in (1, 2))
+    return fc1[:1] == tuple(2 * size for size in fc2[1:])
+
+
 SOURCES = [
     Source(
         "timm_mixer",
@@ -27,5 +36,6 @@ SOURCES = [
         head="head.bias",
         table=STATE_DICT,
         hyperparameters={"gelu": "erf"},
+        condition=lambda arrays: not is_gated(arrays),
     )
 ]

@@ -5,11 +5,12 @@ One file per family, found without a central list; its first recipe is the paper
 
 import importlib
 import pkgutil
+from typing import Any
 
 from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.training.recipes import _general
 
-RECIPES: dict[str, dict] = {}
+RECIPES: dict[str, dict[str, Any]] = {}
 # For each general constructor, the ImageNet recipe of its paper.
 FAMILY_RECIPES: dict[str, str] = {}
 
@@ -28,17 +29,20 @@ def imagenet_recipe(model: str) -> str:
         model: A constructor's name, as for `get_model`.
 
     Raises:
-        ValueError: For an unknown model.
+        ValueError: For an unknown model, or a family without a paper.
 
     Example:
 
     >>> imagenet_recipe("S2MLPv2Small")
     's2_mlp_v2_imagenet'
     """
-    return FAMILY_RECIPES[find_constructor(model).family]
+    family = find_constructor(model).family
+    if family not in FAMILY_RECIPES:
+        raise ValueError(f"No paper gives a recipe for {family}. Received: `model={model!r}`")
+    return FAMILY_RECIPES[family]
 
 
-def recipe(name: str, **changes) -> dict:
+def recipe(name: str, **changes: Any) -> dict[str, Any]:
     """The recipe called `name` with some of its values replaced.
 
     Raises:

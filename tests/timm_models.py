@@ -1,0 +1,40 @@
+"""Models of timm with random weights, to compare ours with."""
+
+import numpy as np
+import pytest
+
+
+def random_model(name):
+    """A model of timm whose weights all show in the outputs; skips without timm."""
+    torch = pytest.importorskip("torch")
+    try:
+        pytest.importorskip("torchvision")
+    except RuntimeError:
+        # torchvision for GPUs beside PyTorch for CPUs. timm needs the schemas of its operators.
+        library = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float threshold) -> Tensor")
+    timm = pytest.importorskip("timm")
+    model = timm.create_model(name).eval()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.squeeze().ndim == 1:  # a bias, or the scale of a norm or branch
+                parameter.normal_(0.5, 0.3, generator=generator)
+            else:
+                deviation = parameter[0].numel() ** -0.5
+                parameter.normal_(0, deviation, generator=generator)
+    return model
+
+
+def state_dict(model):
+    return {key: value.numpy() for key, value in model.state_dict().items()}
+
+
+def logits(model, pixels):
+    """The outputs for NHWC pixels, computed in float64."""
+    import torch
+
+    with torch.no_grad():
+        images = torch.from_numpy(np.moveaxis(pixels, -1, 1).astype("float64"))
+        return model.double()(images).numpy()
