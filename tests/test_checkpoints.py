@@ -23,7 +23,6 @@ from cases import BACKEND, HERE, MODEL_CASES, run
 from families import GOLDEN
 
 import keras_shiftmlp as k
-from keras_shiftmlp import cli
 from keras_shiftmlp.checkpoints import containers, fetch, manifest, places
 
 DATA = HERE / "golden_data"
@@ -243,11 +242,11 @@ def test_manifest_is_complete():
     for entry in manifest.entries():
         if "place" in entry:  # comes with the package, see test_shipped.py
             continue
-        names = manifest.class_names(entry["class_names"])
-        assert len(names) == entry["classes"]
+        if entry["class_names"] is not None:
+            assert len(manifest.class_names(entry["class_names"])) == entry["classes"]
         assert entry["license"]
         for source in entry["files"]:
-            assert source["url"].startswith(("https://", "hf://timm/"))
+            assert source["url"].startswith(("https://", "hf://"))
         assert (entry["top1"] is None) == (entry["top1_source"] is None)
         assert hasattr(k, entry["model"])
     assert k.weights_info("mixer_b16", "imagenet_miil")["preprocessing"] == "zero_to_one"
@@ -259,19 +258,16 @@ def test_manifest_is_complete():
 
 
 def test_table_of_weights(home):
-    assert cli.weights_table() in (HERE.parent / "weights" / "README.md").read_text()
     measured = json.loads((HERE.parent / "docs" / "models.json").read_text())
     measured = {row["model"]: (row["params"], row["classes"]) for row in measured}
     for row in k.list_weights():
         params, classes = measured[row["model"]]
         config = getattr(k, row["model"]).config
         width = config["dim"] if "dim" in config else config["dims"][-1]
-        assert row["params"] == params + (row["classes"] - classes) * (width + 1)
-        if row["host"] == "in the package":
-            continue
-        # An .npz adds a few hundred bytes per array to its numbers.
-        assert row["size"] is None or 0 < row["size"] - 4 * row["params"] < 100_000
-        assert row["size"] is None or row["host"] == "storage.googleapis.com"
+        assert row["params"] == params + ((row["classes"] or 0) - classes) * (width + 1)
+        if row["host"] == "storage.googleapis.com":
+            # An .npz adds a few hundred bytes per array to its numbers.
+            assert 0 < row["size"] - 4 * row["params"] < 100_000
 
 
 @pytest.mark.skipif(BACKEND != "numpy", reason="once is enough")
@@ -615,7 +611,7 @@ def test_google_drive(home, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "gdown.exceptions", exceptions)
     with pytest.raises(OSError, match="too many requests"):
         build("mixer_timm_erf", "ours")
-    with pytest.raises(ValueError, match="its format is unknown"):
+    with pytest.raises(ValueError, match="must be a whole checkpoint"):
         build("mixer_timm_erf", "ours")
     assert not files_in(home)
     check_logits("mixer_timm_erf", build("mixer_timm_erf", "ours", include_preprocessing=False))

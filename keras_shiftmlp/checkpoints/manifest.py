@@ -18,7 +18,7 @@ COLUMNS = (
     "host", "size", "verified_by",
 )  # fmt: skip
 _OPTIONAL = dict.fromkeys(
-    ["classes", "params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
+    ["params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
      "sha256_prefix", "size"]
 )  # fmt: skip
 
@@ -30,7 +30,11 @@ def entries() -> tuple[dict, ...]:
     published = [entry for file in files for entry in json.loads(file.read_text("utf-8"))]
     known = {source.name: source.hyperparameters for source in sources.sources()}
     return (
-        *({**_OPTIONAL, "hyperparameters": known[x["source"]], **x} for x in published),
+        # `classes` is null if the file has no trained head.
+        *(
+            {**_OPTIONAL, "classes": None, "hyperparameters": known[x["source"]], **x}
+            for x in published
+        ),
         *_checked(places.read_manifest(str(SHIPPED)), str(SHIPPED)),
     )
 

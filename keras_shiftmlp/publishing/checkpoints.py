@@ -88,7 +88,8 @@ def publish(
         )
     network = find_constructor(constructor)
     name = f"{network.name}.{tag}.safetensors"
-    cache.check_filename(name)
+    if not cache.is_filename(name):
+        raise ValueError(f"`tag` must be usable in a file name. Received: `tag={tag!r}`")
     hub = _hub() if push_to_hub else None
     if model.layers[-1].name != names.HEAD or model.input_shape[-1] != 3:
         raise ValueError(
