@@ -39,22 +39,28 @@ def file(
         ImportError: If gdown is not installed.
     """
     path = (folder or cache_folder()) / name
-    if not path.exists():
-        try:
-            import gdown
-            from gdown.exceptions import GDownException
-        except ImportError as error:
-            raise ImportError(
-                "Google Drive needs gdown: pip install 'keras_shiftmlp[drive]'"
-            ) from error
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with locked(path), tempfile.TemporaryDirectory(dir=path.parent) as temporary:
-            fresh = Path(temporary) / "download"
-            try:
-                gdown.download(id=file_id(address), output=str(fresh), quiet=True, timeout=30)
-            except GDownException as error:
-                raise ConnectionError(f"{address} cannot be downloaded: {error}") from error
-            containers.container(fresh)
-            verified(fresh, sha256, sha256_prefix)
-            os.replace(fresh, path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f"{name}.lock")):
+        if not path.exists():
+            _download(address, path, sha256, sha256_prefix)
     return verified(path, sha256, sha256_prefix)
+
+
+def _download(address, path, sha256, sha256_prefix):
+    """Puts the file at `path` once its content is known to be right."""
+    try:
+        import gdown
+        from gdown.exceptions import GDownException
+    except ImportError as error:
+        raise ImportError(
+            "Google Drive needs gdown: pip install 'keras_shiftmlp[drive]'"
+        ) from error
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+        fresh = Path(temporary) / "download"
+        try:
+            gdown.download(id=file_id(address), output=str(fresh), quiet=True, timeout=30)
+        except GDownException as error:
+            raise ConnectionError(f"{address} cannot be downloaded: {error}") from error
+        containers.container(fresh)
+        verified(fresh, sha256, sha256_prefix)
+        os.replace(fresh, path)
