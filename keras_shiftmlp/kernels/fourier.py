@@ -2,17 +2,37 @@
 
 Keras's OpenVINO backend (3.15) has no FFT for an unknown batch size. There, products with the
 matrices of the transforms replace it. The matrices are on the left: OpenVINO's CPU plugin (2026.4)
-computes wrong products of a map that is transposed after a convolution.
+computes wrong products of a map that is transposed after a convolution. ONNX files are written from
+products too, because tf2onnx has no complex numbers.
 """
+
+import contextlib
+import contextvars
 
 import keras
 import numpy as np
 from keras import ops
 
+_AS_PRODUCTS = contextvars.ContextVar("as_products", default=False)
+
+
+@contextlib.contextmanager
+def as_products():
+    """Inside, transforms are computed as matrix products on every backend."""
+    token = _AS_PRODUCTS.set(True)
+    try:
+        yield
+    finally:
+        _AS_PRODUCTS.reset(token)
+
+
+def _is_product():
+    return _AS_PRODUCTS.get() or keras.backend.backend() == "openvino"
+
 
 def rfft2(x):
     """`(B, H, W, C)` to the real and imaginary parts `(B, H, W // 2 + 1, C)` of its spectrum."""
-    if keras.backend.backend() == "openvino":
+    if _is_product():
         cosine, sine = _waves(x.shape[2])
         half = x.shape[2] // 2 + 1
         return _over_rows(ops.matmul(cosine[:half], x), ops.matmul(-sine[:half], x))
@@ -32,7 +52,7 @@ def irfft2(real, imaginary, width: int):
     single = (column == 0) | (2 * column == width)  # the others stand for two frequencies
     # The inverse is the conjugate of the transform of the conjugate, divided by `H`.
     real, imaginary = (part / height for part in _over_rows(real, -imaginary))
-    if keras.backend.backend() == "openvino":
+    if _is_product():
         cosine, sine = _waves(width)
         scale = (np.where(single, 1, 2) / width).astype("float32")
         a, b = (scale * waves[:, : len(column)] for waves in (cosine, sine))
@@ -48,7 +68,7 @@ def irfft2(real, imaginary, width: int):
 def _over_rows(real, imaginary):
     """The complex transform of `(B, H, W', C)` over the rows."""
     _, height, columns, channels = real.shape
-    if keras.backend.backend() == "openvino":
+    if _is_product():
         cosine, sine = _waves(height)
         # 2 x (B, H, W', C) -> 2 x (B, H, W' * C)
         real, imaginary = (
