@@ -87,4 +87,4 @@ visualization.plot_predictions(
     pictures, test.labels[chosen], scores, test.class_names, args.out / "predictions.png"
 )
 print(f"wrote card.json, log.csv, model.keras, curves.png and predictions.png to {args.out}")
-print(f"publish it: python weights/publish.py {args.out}/model.keras {args.model} <tag> ...")
+print(f"publish it: keras-shiftmlp publish {args.out}/model.keras {args.model} <tag> ...")

@@ -4,6 +4,7 @@ from . import export as export
 from . import layers as layers
 from . import models as models
 from . import preprocessing as preprocessing
+from . import publishing as publishing
 from . import training as training
 from . import visualization as visualization
 from .checkpoints import WeightsNotAvailableError as WeightsNotAvailableError

@@ -1,4 +1,4 @@
-"""Tables, training, benchmarks and exports of vision MLPs from the command line."""
+"""Tables, training, benchmarks, exports and publishing of vision MLPs from the command line."""
 
 import argparse
 import ast
@@ -58,6 +58,7 @@ def _parser():
     _add_training(commands)
     _add_bench(commands)
     _add_export(commands)
+    _add_publishing(commands)
     for command in commands.choices.values():
         command.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser
@@ -141,6 +142,48 @@ def _add_export(commands):
     export.set_defaults(run=_export)
 
 
+def _add_publishing(commands):
+    port = commands.add_parser("port", help="convert a publisher's file to .safetensors")
+    port.add_argument("model", help="constructor, such as MixerB16")
+    port.add_argument("file", help="path, URL or hf:// address of the original file, or a tag")
+    port.add_argument("--out", required=True, help="path of the results, without ending")
+    port.add_argument("--preprocessing", help="for files that are not those of a tag")
+    port.set_defaults(run=_port)
+    publish = commands.add_parser("publish", help="write a trained model so that a tag finds it")
+    publish.add_argument("file", help="the trained model, a .keras file")
+    publish.add_argument("model", help="constructor that builds it, such as S2MLPv2Small")
+    publish.add_argument("tag", help="such as imagenet")
+    publish.add_argument("--folder", help="folder of checkpoints, with a manifest.json")
+    publish.add_argument("--hub-folder", help="folder of a Hugging Face repository for this model")
+    publish.add_argument("--push-to-hub", metavar="OWNER/REPO", help="upload such a repository")
+    publish.add_argument("--dataset", required=True, help="such as ImageNet-1k")
+    publish.add_argument("--license", required=True, help="of the weights, such as Apache-2.0")
+    publish.add_argument("--top1", type=float, help="accuracy in percent, if it was measured")
+    publish.add_argument("--top1-source", help="who measured it, on what")
+    publish.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE",
+        help="hyper-parameters that differ from the constructor's",
+    )  # fmt: skip
+    publish.add_argument(
+        "--card", nargs="+", default=[], help="card.json of each run that led to the model"
+    )
+    publish.add_argument(
+        "--compared", nargs="+", default=[],
+        help="card.json of the runs that represent the model in a comparison, if they differ; the "
+        "last one with the accuracy on test images as `test`",
+    )  # fmt: skip
+    publish.set_defaults(run=_publish)
+    verify = commands.add_parser("verify", help="compare logits with the original framework's")
+    verify.add_argument("model", help="constructor, such as MixerB16")
+    verify.add_argument("file", help="the publisher's file")
+    verify.add_argument("--photos", help="folder of photos")
+    verify.add_argument("--limit", type=int, default=8, help="number of photos")
+    verify.add_argument("--softmax", help=".npy of the original model's probabilities for --photo")
+    verify.add_argument("--photo", help="the photo of --softmax")
+    verify.add_argument("--preprocessing", help="the family's by default")
+    verify.set_defaults(run=_verify)
+
+
 def _models(options):
     """Runs `keras-shiftmlp models` and returns its table."""
     if options.from_json:
@@ -197,8 +240,7 @@ def _train(options):
     from keras_shiftmlp import rematerialize, training
     from keras_shiftmlp.models import get_model
 
-    changes = (item.partition("=") for item in options.set)
-    recipe = training.recipe(options.recipe, **{key: _value(text) for key, _, text in changes})
+    recipe = training.recipe(options.recipe, **_settings(options.set))
     images = training.load_images(options.data)
     if options.validation:
         validation = training.load_images(options.validation, images.class_names)
@@ -275,6 +317,63 @@ def _export(options):
     return json.dumps({"bytes": card["bytes"], **card["compared"]})
 
 
+def _port(options):
+    """Runs `keras-shiftmlp port` and returns the card."""
+    from keras_shiftmlp import publishing
+
+    card = publishing.port_file(options.model, options.file, options.out, options.preprocessing)
+    return json.dumps(card, indent=2)
+
+
+def _publish(options):
+    """Runs `keras-shiftmlp publish` and returns the entry of the manifest."""
+    import keras
+
+    from keras_shiftmlp import publishing
+
+    cards, compared = (
+        [json.loads(Path(path).read_text("utf-8")) for path in paths]
+        for paths in (options.card, options.compared)
+    )
+    entry = publishing.publish(
+        keras.models.load_model(options.file, compile=False),
+        options.model,
+        options.tag,
+        dataset=options.dataset,
+        license=options.license,
+        folder=options.folder,
+        hub_folder=options.hub_folder,
+        push_to_hub=options.push_to_hub,
+        hyperparameters=_settings(options.set),
+        top1=options.top1,
+        top1_source=options.top1_source,
+        cards=cards,
+        compared=compared,
+    )
+    return json.dumps(entry, indent=2)
+
+
+def _verify(options):
+    """Runs `keras-shiftmlp verify` and returns the differences."""
+    from keras_shiftmlp import publishing
+
+    if options.softmax and options.photo:
+        result = publishing.verify_softmax(
+            options.model, options.file, options.softmax, options.photo
+        )
+    elif options.photos:
+        result = publishing.verify(
+            options.model,
+            options.file,
+            options.photos,
+            limit=options.limit,
+            preprocessing=options.preprocessing,
+        )
+    else:
+        _stop("verify needs --photos, or --softmax and --photo", status=2)
+    return json.dumps(result)
+
+
 def _model(options):
     import keras
 
@@ -283,6 +382,12 @@ def _model(options):
     if options.model.endswith(".keras"):
         return keras.models.load_model(options.model)
     return get_model(options.model, weights=options.weights)
+
+
+def _settings(items):
+    """`KEY=VALUE` of the command line as a dictionary."""
+    parts = (item.partition("=") for item in items)
+    return {key: _value(text) for key, _, text in parts}
 
 
 def _value(text):

@@ -1,4 +1,4 @@
-"""A local Hugging Face Hub with the requests for one upload and one download."""
+"""A local Hugging Face Hub with the requests for an upload and for downloads."""
 
 import base64
 import contextlib
@@ -10,14 +10,24 @@ import threading
 import urllib.parse
 
 COMMIT = "c" * 40
+LARGE = (".h5", ".safetensors")
+
+
+def listed(name, content):
+    """What the list of a repository's files says about one."""
+    facts = {"type": "file", "path": name, "size": len(content), "oid": COMMIT}
+    if name.endswith(LARGE):
+        digest = hashlib.sha256(content).hexdigest()
+        facts["lfs"] = {"oid": digest, "size": len(content), "pointerSize": 134}
+    return facts
 
 
 def commit_of(revision):
-    return COMMIT if revision == "main" else "d" * 40
+    return COMMIT if revision in ("main", COMMIT) else "d" * 40
 
 
 class Hub(http.server.ThreadingHTTPServer):
-    """Repositories of files. Large files (`.h5`) are stored by hash, behind a redirect."""
+    """Repositories of files. Those of weights are stored by hash, behind a redirect."""
 
     daemon_threads = True
 
@@ -60,12 +70,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
     def resolve(self, body, repository, file, revision):
-        name = repository if revision == "main" else f"{repository}@{revision}"
+        name = repository if revision in ("main", COMMIT) else f"{repository}@{revision}"
         files = self.server.repositories.get(name)
         if files is None or file not in files:
             error = "RepoNotFound" if files is None else "EntryNotFound"
             self.answer(code=404, X_Error_Code=error)
-        elif file.endswith(".h5"):
+        elif file.endswith(LARGE):
             digest = hashlib.sha256(files[file]).hexdigest()
             self.server.blobs.setdefault(digest, files[file])
             self.answer(
@@ -80,9 +90,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             digest = hashlib.sha1(files[file], usedforsecurity=False).hexdigest()
             self.answer(files[file], X_Repo_Commit=commit_of(revision), ETag=f'"{digest}"')
 
+    def info(self, body, repository):
+        files = [{"rfilename": name} for name in self.server.repositories[repository]]
+        self.answer({"id": repository, "sha": COMMIT, "siblings": files})
+
     def tree(self, body, repository):
         files = self.server.repositories[repository].items()
-        self.answer([{"type": "file", "path": x, "size": len(y), "oid": COMMIT} for x, y in files])
+        self.answer([listed(name, content) for name, content in files])
 
     def create(self, body):
         asked = json.loads(body)
@@ -90,13 +104,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.repositories.setdefault(repository, {})
         self.answer({"url": f"{self.server.url}/{repository}", "name": repository})
 
+    def validate(self, body):
+        """The check of a model card's header."""
+        self.answer({"errors": [], "warnings": []})
+
     def preupload(self, body, repository):
         files = [x["path"] for x in json.loads(body)["files"]]
         modes = {True: "lfs", False: "regular"}
         self.answer(
             {
                 "files": [
-                    {"path": x, "uploadMode": modes[x.endswith(".h5")], "shouldIgnore": False}
+                    {"path": x, "uploadMode": modes[x.endswith(LARGE)], "shouldIgnore": False}
                     for x in files
                 ]
             }
@@ -129,8 +147,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 REPOSITORY = "(?P<repository>[^/]+/[^/]+?)"
 ROUTES = [
     (("HEAD", "GET"), f"/{REPOSITORY}/resolve/(?P<revision>[^/]+)/(?P<file>.+)", Handler.resolve),
-    (("GET",), f"/api/models/{REPOSITORY}/tree/main", Handler.tree),
+    (("GET",), f"/api/models/{REPOSITORY}/revision/main", Handler.info),
+    (("GET",), f"/api/models/{REPOSITORY}/tree/(main|{COMMIT})", Handler.tree),
     (("POST",), "/api/repos/create", Handler.create),
+    (("POST",), "/api/validate-yaml", Handler.validate),
     (("POST",), f"/api/models/{REPOSITORY}/preupload/main", Handler.preupload),
     (("POST",), rf"/{REPOSITORY}\.git/info/lfs/objects/batch", Handler.batch),
     (("PUT",), "/blobs/(?P<digest>[0-9a-f]+)", Handler.store),

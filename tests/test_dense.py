@@ -155,9 +155,8 @@ def test_low_rank_updates(hub, model, tmp_path):
 @needs_hub
 @pytest.mark.parametrize("levels, strides", [((7, 2), r"\(7, 14\)"), ((14,), r"\(14,\)")])
 def test_other_strides_are_named(hub, levels, strides):
-    model = keras_shiftmlp.S2MLPv2(
-        levels, dims=(8,) * len(levels), depths=(1,) * len(levels), include_top=False
-    )
+    sizes = dict(patch_sizes=levels, dims=(8,) * len(levels), depths=(1,) * len(levels))
+    model = keras_shiftmlp.S2MLPv2(**sizes, include_top=False)
     backbone = hub.Backbone(model)
     with pytest.raises(ValueError, match=f"with the strides {strides}"):
         _ = backbone.pyramid_outputs

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from cases import BACKEND
 
-from keras_shiftmlp.checkpoints import cache, containers, web
+from keras_shiftmlp.checkpoints import cache, containers
 from keras_shiftmlp.checkpoints import fetch as download
 from keras_shiftmlp.checkpoints.fetch import DownloadError, fetch
 
@@ -36,9 +36,9 @@ PAGE = b"<!DOCTYPE html><html><head><title>Please sign in</title></head></html>"
 CHILD = """
 import sys
 from pathlib import Path
-from keras_shiftmlp.checkpoints import cache, web
+from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.checkpoints import fetch as download
-web.BACKOFF = 0
+download.BACKOFF = 0
 """
 
 
@@ -163,8 +163,8 @@ def server():
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch):
-    monkeypatch.setattr(web, "BACKOFF", 0.001)
-    monkeypatch.setattr(web, "TIMEOUT", 10)
+    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(download, "TIMEOUT", 10)
     monkeypatch.setenv("no_proxy", "*")
 
 
@@ -175,7 +175,7 @@ def start_child(code, *arguments):
 
 def write_part(folder, url, part, **notes):
     """What a process that died leaves behind."""
-    known = dict(etag='"v1"', modified=None, total=len(DATA), digests={})
+    known = dict(validator='"v1"', total=len(DATA), md5=None)
     (folder / "f.bin.part").write_bytes(part)
     (folder / "f.bin.part.json").write_text(
         json.dumps({"url": cache.digest_of(url), **known, **notes})
@@ -188,7 +188,7 @@ def write_part(folder, url, part, **notes):
 def test_fresh_download_is_logged_and_then_kept(server, tmp_path, caplog):
     url = server.add("/f", serve())
     caplog.set_level("INFO", logger="keras_shiftmlp")
-    path = fetch([url], "f.bin", sha256=SHA256.upper(), max_bytes=len(DATA), folder=tmp_path)
+    path = fetch(url, "f.bin", sha256=SHA256.upper(), max_bytes=len(DATA), folder=tmp_path)
     assert path == tmp_path / "f.bin"
     assert path.read_bytes() == DATA
     assert names(tmp_path) == ["f.bin", "f.bin.sha256"]
@@ -197,9 +197,9 @@ def test_fresh_download_is_logged_and_then_kept(server, tmp_path, caplog):
     assert url in record.getMessage()
     assert SHA256 in record.getMessage()
 
-    assert fetch([url], "f.bin", sha256=SHA256, folder=tmp_path) == path
-    assert fetch([url], "f.bin", sha256_prefix=SHA256[:8], folder=tmp_path) == path
-    assert fetch([url], "f.bin", folder=tmp_path) == path
+    assert fetch(url, "f.bin", sha256=SHA256, folder=tmp_path) == path
+    assert fetch(url, "f.bin", sha256_prefix=SHA256[:8], folder=tmp_path) == path
+    assert fetch(url, "f.bin", folder=tmp_path) == path
     assert len(server.requests) == 1
     assert server.headers_of(0)["User-Agent"] == "keras_shiftmlp"
     assert server.headers_of(0)["Accept-Encoding"] == "identity"
@@ -208,7 +208,7 @@ def test_fresh_download_is_logged_and_then_kept(server, tmp_path, caplog):
 def test_cache_folder_follows_keras_home(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
     url = server.add("/f", serve())
-    assert fetch([url], "f.bin") == tmp_path / "home" / "models" / "keras_shiftmlp" / "f.bin"
+    assert fetch(url, "f.bin") == tmp_path / "home" / "models" / "keras_shiftmlp" / "f.bin"
     monkeypatch.delenv("KERAS_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -217,33 +217,33 @@ def test_cache_folder_follows_keras_home(server, tmp_path, monkeypatch):
 
 def test_empty_file(server, tmp_path):
     url = server.add("/f", serve(b""))
-    assert fetch([url], "f.bin", max_bytes=0, folder=tmp_path).read_bytes() == b""
+    assert fetch(url, "f.bin", max_bytes=0, folder=tmp_path).read_bytes() == b""
 
 
 def test_chunked(server, tmp_path):
     url = server.add("/f", chunked(DATA))
-    assert fetch([url], "f.bin", max_bytes=len(DATA), folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", max_bytes=len(DATA), folder=tmp_path).read_bytes() == DATA
 
 
 def test_chunked_and_cut(server, tmp_path):
     url = server.add("/f", chunked(DATA[:5000], end=False), chunked(DATA))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 def test_redirects_keep_the_range(server, tmp_path):
     there = server.add("/there", serve(cut=300_000), serve())
     url = server.add("/f", redirect(there, 307))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(3)["Range"] == "bytes=300000-"
     assert server.headers_of(3)["If-Range"] == '"v1"'
 
 
 def test_progress_bar_on_a_terminal_only(server, tmp_path, monkeypatch, capsys):
     url = server.add("/f", serve())
-    fetch([url], "quiet.bin", folder=tmp_path)
+    fetch(url, "quiet.bin", folder=tmp_path)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    fetch([url], "bar.bin", folder=tmp_path)
+    fetch(url, "bar.bin", folder=tmp_path)
     output, errors = capsys.readouterr()
     assert output == ""
     assert "bar.bin" in errors and "700.0/700.0 kB" in errors
@@ -257,14 +257,14 @@ def test_progress_bar_on_a_terminal_only(server, tmp_path, monkeypatch, capsys):
     [
         (dict(sha256="0" * 64), f"sha256 {'0' * 64}, received {SHA256}"),
         (dict(sha256_prefix="00000000"), f"begins 00000000, received {SHA256}"),
-        (dict(max_bytes=700_000), "expected at most 700000 bytes, the server has 700001"),
+        (dict(max_bytes=700_000), "expected at most 700000 bytes"),
     ],
     ids=["sha256", "prefix", "size"],
 )
 def test_wrong_content_leaves_nothing(server, tmp_path, wanted, message):
     url = server.add("/f", serve())
     with pytest.raises(ValueError, match=message) as error:
-        fetch([url], "f.bin", folder=tmp_path, **wanted)
+        fetch(url, "f.bin", folder=tmp_path, **wanted)
     assert not isinstance(error.value, OSError)
     assert url in str(error.value)
     assert names(tmp_path) == []
@@ -275,7 +275,7 @@ def test_wrong_content_leaves_nothing(server, tmp_path, wanted, message):
 def test_too_much_of_undeclared_length(server, tmp_path, most):
     url = server.add("/f", chunked(DATA))
     with pytest.raises(ValueError, match=f"at most {most} bytes, more came"):
-        fetch([url], "f.bin", max_bytes=most, folder=tmp_path)
+        fetch(url, "f.bin", max_bytes=most, folder=tmp_path)
     assert names(tmp_path) == []
     assert len(server.requests) == 1
 
@@ -285,13 +285,8 @@ def test_file_of_unknown_size_is_bounded(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "MAX_BYTES", 100_000)
     url = server.add("/f", chunked(DATA))
     with pytest.raises(ValueError, match="at most 100000 bytes, more came"):
-        fetch([url], "f.bin", folder=tmp_path)
+        fetch(url, "f.bin", folder=tmp_path)
     assert names(tmp_path) == []
-
-
-def test_wrong_content_then_a_right_mirror(server, tmp_path):
-    urls = [server.add("/f", serve(OTHER)), server.add("/mirror", serve())]
-    assert fetch(urls, "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
 
 
 def test_wrong_format(server, tmp_path):
@@ -301,7 +296,7 @@ def test_wrong_format(server, tmp_path):
 
     url = server.add("/f", serve())
     with pytest.raises(ValueError, match="not a checkpoint"):
-        fetch([url], "f.bin", looks_right=looks_right, folder=tmp_path)
+        fetch(url, "f.bin", looks_right=looks_right, folder=tmp_path)
     assert names(tmp_path) == []
 
 
@@ -314,14 +309,14 @@ DIGESTS = {
 @pytest.mark.parametrize("header", DIGESTS)
 def test_right_server_digest(server, tmp_path, header):
     url = server.add("/f", serve(**DIGESTS[header](DATA)))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("header", DIGESTS)
 def test_wrong_server_digest(server, tmp_path, header):
     url = server.add("/f", serve(**DIGESTS[header](OTHER)))
-    with pytest.raises(ValueError, match=f"the server's {header}.* promised .*, received"):
-        fetch([url], "f.bin", folder=tmp_path)
+    with pytest.raises(ValueError, match="the server declared the md5"):
+        fetch(url, "f.bin", folder=tmp_path)
     assert names(tmp_path) == []
 
 
@@ -338,12 +333,12 @@ def test_wrong_server_digest(server, tmp_path, header):
 )
 def test_what_is_no_digest_is_ignored(server, tmp_path, headers):
     url = server.add("/f", serve(**headers))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 def test_published_hash_outranks_the_server(server, tmp_path):
     url = server.add("/f", serve(Content_MD5=base64_of("md5", OTHER)))
-    assert fetch([url], "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
 
 
 # The cache
@@ -351,48 +346,48 @@ def test_published_hash_outranks_the_server(server, tmp_path):
 
 def test_corrupt_cache_is_replaced(server, tmp_path, caplog):
     url = server.add("/f", serve())
-    path = fetch([url], "f.bin", folder=tmp_path)
+    path = fetch(url, "f.bin", folder=tmp_path)
     path.write_bytes(DATA[:-1] + b"?")
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert "downloaded again" in caplog.text
     path.write_bytes(DATA[:-1])
-    assert fetch([url], "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
     assert len(server.requests) == 3
 
 
 def test_corrupt_cache_without_network(server, tmp_path):
     url = server.add("/f", serve(), status(404))
-    path = fetch([url], "f.bin", folder=tmp_path)
+    path = fetch(url, "f.bin", folder=tmp_path)
     path.write_bytes(DATA[:-1])
-    with pytest.raises(DownloadError, match=f"(?s)received .*HTTP 404.*{SHA256}"):
-        fetch([url], "f.bin", folder=tmp_path)
+    with pytest.raises(DownloadError, match="HTTP 404"):
+        fetch(url, "f.bin", folder=tmp_path)
     assert names(tmp_path) == ["f.bin.sha256"]
 
 
 def test_first_hash_is_enforced(server, tmp_path):
     url = server.add("/f", serve(), serve(OTHER))
-    fetch([url], "f.bin", folder=tmp_path).unlink()
+    fetch(url, "f.bin", folder=tmp_path).unlink()
     with pytest.raises(ValueError, match=f"sha256 {SHA256}, as at the first download, received"):
-        fetch([url], "f.bin", folder=tmp_path)
+        fetch(url, "f.bin", folder=tmp_path)
     assert names(tmp_path) == ["f.bin.sha256"]
 
 
 def test_new_edition_with_a_published_hash(server, tmp_path):
     url = server.add("/f", serve(), serve(OTHER))
-    fetch([url], "f.bin", sha256=SHA256, folder=tmp_path)
+    fetch(url, "f.bin", sha256=SHA256, folder=tmp_path)
     new = hashlib.sha256(OTHER).hexdigest()
-    assert fetch([url], "f.bin", sha256=new, folder=tmp_path).read_bytes() == OTHER
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == OTHER
+    assert fetch(url, "f.bin", sha256=new, folder=tmp_path).read_bytes() == OTHER
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == OTHER
     assert len(server.requests) == 2
     server.add("/f", serve())
-    path = fetch([url], "f.bin", sha256_prefix=SHA256[:10], folder=tmp_path)
+    path = fetch(url, "f.bin", sha256_prefix=SHA256[:10], folder=tmp_path)
     assert path.read_bytes() == DATA
 
 
 def test_file_put_there_by_hand(server, tmp_path):
     (tmp_path / "f.bin").write_bytes(DATA)
     url = server.add("/f", serve(OTHER))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert names(tmp_path) == ["f.bin", "f.bin.sha256"]
     assert server.requests == []
 
@@ -402,9 +397,9 @@ def test_cache_that_can_only_be_read(server, tmp_path):
     (tmp_path / "f.bin").write_bytes(DATA)
     tmp_path.chmod(0o500)
     try:
-        assert fetch([server.url("/f")], "f.bin", folder=tmp_path).read_bytes() == DATA
+        assert fetch(server.url("/f"), "f.bin", folder=tmp_path).read_bytes() == DATA
         with pytest.raises(PermissionError):
-            fetch([server.add("/g", serve())], "g.bin", folder=tmp_path)
+            fetch(server.add("/g", serve()), "g.bin", folder=tmp_path)
     finally:
         tmp_path.chmod(0o700)
 
@@ -415,7 +410,7 @@ def test_cache_that_can_only_be_read(server, tmp_path):
 def test_cut_connection_is_resumed(server, tmp_path):
     cuts = [serve(cut=300_000), serve(cut=100_000), serve()]
     url = server.add("/f", *cuts)
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert [headers["Range"] for _, headers in server.requests] == [
         None,
         "bytes=300000-",
@@ -428,29 +423,29 @@ def test_resumed_by_date(server, tmp_path):
     date = email.utils.formatdate(1e9, usegmt=True)
     same = dict(etag='W/"weak"', modified=date)
     url = server.add("/f", serve(cut=300_000, **same), serve(**same))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] == "bytes=300000-"
     assert server.headers_of(1)["If-Range"] == date
 
 
 def test_resumed_without_validator_only_if_the_hash_is_known(server, tmp_path):
     url = server.add("/f", serve(etag=None, cut=300_000), serve(etag=None))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] is None
     url = server.add("/g", serve(etag=None, cut=300_000), serve(etag=None))
-    assert fetch([url], "g.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "g.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(3)["Range"] == "bytes=300000-"
 
 
 def test_server_without_ranges(server, tmp_path):
     url = server.add("/f", serve(cut=300_000), serve(ranges=False))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] == "bytes=300000-"
 
 
 def test_changed_in_between(server, tmp_path):
     url = server.add("/f", serve(OTHER, cut=300_000), serve(etag='"v2"'))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 def continue_anyway(handler):
@@ -463,7 +458,7 @@ def continue_anyway(handler):
 
 def test_changed_in_between_and_no_if_range(server, tmp_path):
     url = server.add("/f", serve(OTHER, cut=300_000), continue_anyway, serve(etag='"v2"'))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(2)["Range"] is None
 
 
@@ -471,33 +466,33 @@ def test_changed_in_between_and_no_if_range(server, tmp_path):
 def test_other_part_than_asked_for(server, tmp_path, given):
     wrong = status(206, b"?????", Content_Range=given)
     url = server.add("/f", serve(cut=300_000), wrong, serve())
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 def test_part_of_undeclared_total(server, tmp_path):
     rest = serve(Content_Range="bytes 300000-700000/*")
     url = server.add("/f", serve(cut=300_000), rest, status(404))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 def test_part_that_nobody_asked_for(server, tmp_path):
     url = server.add("/f", status(206, DATA, Content_Range=f"bytes 0-700000/{len(DATA)}"))
     with pytest.raises(DownloadError, match="another part than was asked for"):
-        fetch([url], "f.bin", folder=tmp_path)
+        fetch(url, "f.bin", folder=tmp_path)
 
 
 def test_part_of_a_longer_file(server, tmp_path):
     url = server.add("/f", status(416), serve())
     write_part(tmp_path, url, OTHER + OTHER)
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] is None
 
 
 def test_complete_part_needs_no_request(server, tmp_path):
     url = server.add("/f", serve())
-    digests = {"Content-MD5": ("md5", hashlib.md5(DATA).hexdigest())}
-    write_part(tmp_path, url, DATA, digests=digests)
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    md5 = hashlib.md5(DATA).hexdigest()
+    write_part(tmp_path, url, DATA, md5=md5)
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.requests == []
 
 
@@ -505,7 +500,7 @@ def test_complete_part_needs_no_request(server, tmp_path):
 def test_spoilt_part_is_replaced(server, tmp_path, length):
     url = server.add("/f", serve())
     write_part(tmp_path, url, bytes(length))
-    assert fetch([url], "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", sha256=SHA256, folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(-1)["Range"] is None
 
 
@@ -513,11 +508,11 @@ def test_digest_of_the_whole_outlives_the_cut(server, tmp_path):
     first = serve(cut=300_000, Content_MD5=base64_of("md5", OTHER))
     # The second header is of the rest only, and isn't compared with the whole.
     rest = serve(Content_MD5=base64_of("md5", DATA[300_000:]))
-    url = server.add("/f", first, rest, status(404))
-    with pytest.raises(ValueError, match="Content-MD5 promised"):
-        fetch([url], "f.bin", folder=tmp_path)
+    url = server.add("/f", first, rest, serve(Content_MD5=base64_of("md5", OTHER)))
+    with pytest.raises(ValueError, match="declared the md5"):
+        fetch(url, "f.bin", folder=tmp_path)
     url = server.add("/f", serve(cut=300_000), rest)
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
 
 
 @pytest.mark.parametrize("notes", ["", "[]", '{"url": 1}', '{"digests": 3}', "\udcff"])
@@ -525,20 +520,21 @@ def test_unreadable_notes(server, tmp_path, notes):
     (tmp_path / "f.bin.part").write_bytes(OTHER[:1000])
     (tmp_path / "f.bin.part.json").write_bytes(notes.encode("utf-8", "surrogateescape"))
     url = server.add("/f", serve())
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(0)["Range"] is None
 
 
 def test_part_of_another_url_isnt_used(server, tmp_path):
     broken = server.add("/f", serve(OTHER, cut=300_000), status(404))
-    mirror = server.add("/mirror", serve())
-    assert fetch([broken, mirror], "f.bin", folder=tmp_path).read_bytes() == DATA
+    with pytest.raises(DownloadError):
+        fetch(broken, "f.bin", folder=tmp_path)
+    assert fetch(server.add("/g", serve()), "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(2)["Range"] is None
 
 
 def test_killed_process_is_resumed(server, tmp_path):
     url = server.add("/f", serve(cut=300_000, stall=True), serve())
-    code = "download.fetch([sys.argv[1]], 'f.bin', folder=Path(sys.argv[2]))"
+    code = "download.fetch(sys.argv[1], 'f.bin', folder=Path(sys.argv[2]))"
     with start_child(code, url, tmp_path) as child:
         part = tmp_path / "f.bin.part"
         deadline = time.monotonic() + 20
@@ -549,7 +545,7 @@ def test_killed_process_is_resumed(server, tmp_path):
         child.communicate()
     assert child.returncode != 0
     assert "f.bin" not in names(tmp_path)
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] == "bytes=300000-"
     assert names(tmp_path) == ["f.bin", "f.bin.sha256"]
 
@@ -562,7 +558,7 @@ def slowly(handler):
 def test_many_processes_download_once(server, tmp_path):
     url = server.add("/f", slowly)
     code = """
-path = download.fetch([sys.argv[1]], 'f.bin', folder=Path(sys.argv[2]))
+path = download.fetch(sys.argv[1], 'f.bin', folder=Path(sys.argv[2]))
 print(cache.sha256_of(path), end='')
 """
     with contextlib.ExitStack() as stack:
@@ -588,7 +584,7 @@ def test_many_threads_and_failures_one_at_a_time(server, tmp_path):
         # Whoever comes back meets those who still wait for the file that is gone.
         for _ in range(3):
             with pytest.raises(DownloadError):
-                fetch([url], "f.bin", folder=tmp_path)
+                fetch(url, "f.bin", folder=tmp_path)
 
     url = server.add("/f", behave)
     threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -605,67 +601,66 @@ def test_many_threads_and_failures_one_at_a_time(server, tmp_path):
 
 def test_declares_too_much(server, tmp_path):
     url = server.add("/f", serve(Content_Length=str(len(DATA) + 5)), serve(ranges=False))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     url = server.add("/g", serve(etag=None, Content_Length=str(len(DATA) + 5)))
     with pytest.raises(DownloadError, match="700001 bytes read, 5 more expected"):
-        fetch([url], "g.bin", folder=tmp_path)
+        fetch(url, "g.bin", folder=tmp_path)
 
 
 def test_connection_that_stays_open(server, tmp_path):
     url = server.add("/f", serve(stall=True))
     begin = time.monotonic()
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert time.monotonic() - begin < 5
 
 
 @pytest.mark.parametrize("code", [403, 404, 410, 204, 304])
-def test_next_mirror_at_once(server, tmp_path, code):
-    gone = server.add("/gone", status(code, b""))
-    assert fetch([gone, server.add("/f", serve())], "f.bin", folder=tmp_path).is_file()
-    assert [path for path, _ in server.requests] == ["/gone", "/f"]
+def test_lasting_answer_is_not_asked_for_again(server, tmp_path, code):
+    with pytest.raises(DownloadError, match=f"HTTP {code}") as error:
+        fetch(server.add("/gone", status(code, b"")), "f.bin", folder=tmp_path)
+    assert isinstance(error.value, FileNotFoundError) == (code == 404)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("code", [429, 503])
 def test_retry_after(server, tmp_path, monkeypatch, code):
     url = server.add("/f", status(code, Retry_After="1"), serve())
     begin = time.monotonic()
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert time.monotonic() - begin >= 1
 
-    monkeypatch.setattr(web, "RETRY_AFTER_CAP", 0.1)
+    monkeypatch.setattr(download, "RETRY_AFTER_CAP", 0.1)
     dates = ("9" * 999, email.utils.formatdate(time.time() + 9999, usegmt=True))
     for i, value in enumerate((*dates, "soon", "Mon, 99 Foo", "-1", "0")):
         url = server.add(f"/{i}", status(code, Retry_After=value), serve())
-        assert fetch([url], f"{i}.bin", folder=tmp_path).read_bytes() == DATA
+        assert fetch(url, f"{i}.bin", folder=tmp_path).read_bytes() == DATA
     assert time.monotonic() - begin < 5
 
 
-def test_error_names_all_that_was_tried(server, tmp_path, monkeypatch):
+def test_error_names_the_reasons(server, tmp_path, monkeypatch):
     pauses = []
-    monkeypatch.setattr(web, "BACKOFF", 1)
-    monkeypatch.setattr(web.time, "sleep", pauses.append)
+    monkeypatch.setattr(download, "BACKOFF", 1)
+    monkeypatch.setattr(download.time, "sleep", pauses.append)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         closed = f"http://127.0.0.1:{unused.getsockname()[1]}/f"
-        urls = [server.add("/f", status(500)), server.url("/gone"), closed]
-        with pytest.raises(DownloadError) as error:
-            fetch(urls, "f.bin", sha256=SHA256, folder=tmp_path)
-    message = str(error.value)
-    for part in (*urls, "HTTP 500", "HTTP 404", "ConnectionRefused", SHA256):
-        assert part in message
-    assert str(tmp_path / "f.bin") in message
-    assert "KERAS_SHIFTMLP_WEIGHTS" in message
-    assert isinstance(error.value, OSError)
-    assert [path for path, _ in server.requests] == ["/f", "/f", "/f", "/gone"]
+        for url, reason in (
+            (server.add("/f", status(500), status(501)), "HTTP 500 .*; then HTTP 501 "),
+            (closed, "ConnectionRefused"),
+        ):
+            with pytest.raises(DownloadError, match=f"{url}: {reason}") as error:
+                fetch(url, "f.bin", sha256=SHA256, folder=tmp_path)
+            assert isinstance(error.value, OSError)
+    assert [path for path, _ in server.requests] == ["/f"] * 3
     assert pauses == [1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("behaviour", [silent, serve(cut=0, stall=True), serve(cut=9, stall=True)])
 def test_silent_server_is_given_up_on(server, tmp_path, monkeypatch, behaviour):
-    monkeypatch.setattr(web, "TIMEOUT", 0.2)
+    monkeypatch.setattr(download, "TIMEOUT", 0.2)
     begin = time.monotonic()
     with pytest.raises(DownloadError, match=r"[Tt]ime"):
-        fetch([server.add("/f", behaviour)], "f.bin", folder=tmp_path)
+        fetch(server.add("/f", behaviour), "f.bin", folder=tmp_path)
     assert time.monotonic() - begin < 5
     assert len(server.requests) == 3
 
@@ -676,15 +671,15 @@ def gibberish(handler):
 
 def test_gibberish(server, tmp_path):
     with pytest.raises(DownloadError, match="BadStatusLine"):
-        fetch([server.add("/f", gibberish)], "f.bin", folder=tmp_path)
+        fetch(server.add("/f", gibberish), "f.bin", folder=tmp_path)
 
 
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "ftp://127.0.0.1/f", "data:,x", "http://[", "//:x/", "/f"]
 )
 def test_redirects_that_arent_followed(server, tmp_path, location):
-    with pytest.raises(DownloadError, match=r"\n  http://127.0.0.1:\d+/f: "):
-        fetch([server.add("/f", redirect(location))], "f.bin", folder=tmp_path)
+    with pytest.raises(DownloadError, match=r"from http://127.0.0.1:\d+/f: "):
+        fetch(server.add("/f", redirect(location)), "f.bin", folder=tmp_path)
     assert names(tmp_path) == []
 
 
@@ -702,16 +697,16 @@ def test_https(server, tmp_path, monkeypatch):
 
     url = server.add("/f", serve(cut=300_000), serve()).replace("http:", "https:")
     with monkeypatch.context() as patch:
-        patch.setattr(web.time, "sleep", None)  # no second try
+        patch.setattr(download.time, "sleep", None)  # no second try
         with pytest.raises(DownloadError, match="CERTIFICATE_VERIFY_FAILED"):
-            fetch([url], "f.bin", folder=tmp_path)
+            fetch(url, "f.bin", folder=tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "x.pem"))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
     assert server.headers_of(1)["Range"] == "bytes=300000-"
 
     url = server.add("/g", redirect(server.url("/f"))).replace("http:", "https:")
     with pytest.raises(DownloadError, match=r"redirect to 'http://127.* is not followed"):
-        fetch([url], "g.bin", folder=tmp_path)
+        fetch(url, "g.bin", folder=tmp_path)
 
 
 # Web pages
@@ -733,21 +728,25 @@ def test_https(server, tmp_path, monkeypatch):
 def test_web_page_is_refused(server, tmp_path, body, content_type):
     url = server.add("/f", page(body, content_type))
     with pytest.raises(DownloadError, match="a web page came instead of the file"):
-        fetch([url], "f.bin", folder=tmp_path)
+        fetch(url, "f.bin", folder=tmp_path)
     assert names(tmp_path) == []
     assert len(server.requests) == 1
 
 
 def test_web_page_instead_of_the_rest(server, tmp_path):
-    urls = [server.add("/f", serve(cut=300_000), page(PAGE)), server.add("/mirror", serve())]
-    assert fetch(urls, "f.bin", folder=tmp_path).read_bytes() == DATA
+    url = server.add("/f", serve(cut=300_000), page(PAGE), serve())
+    with pytest.raises(DownloadError, match="web page"):
+        fetch(url, "f.bin", folder=tmp_path)
+    assert fetch(url, "f.bin", folder=tmp_path).read_bytes() == DATA
+    assert server.headers_of(2)["Range"] == "bytes=300000-"
 
 
 def test_header_length_that_looks_like_markup(server, tmp_path):
     """A safetensors file whose header is 0x3c20 bytes long begins with ` <`."""
-    data = (0x3C20).to_bytes(8, "little") + b'{"'
-    url = server.add("/f", serve(data))
-    assert fetch([url], "f.bin", folder=tmp_path).read_bytes() == data
+    for length in (0x3C20, 0x413C):
+        data = length.to_bytes(8, "little") + b'{"'
+        url = server.add(f"/{length}", serve(data))
+        assert fetch(url, f"{length}.bin", folder=tmp_path).read_bytes() == data
 
 
 # Disks, arguments
@@ -760,7 +759,7 @@ def test_full_disk(server, tmp_path):
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 try:
-    download.fetch([sys.argv[1]], 'f.bin', folder=Path(sys.argv[2]))
+    download.fetch(sys.argv[1], 'f.bin', folder=Path(sys.argv[2]))
 except OSError as error:
     print(type(error).__name__, error.errno, error)
 """
@@ -768,7 +767,7 @@ except OSError as error:
         output, errors = child.communicate(timeout=20)
     assert errors == ""
     assert output.startswith("OSError 27 ")
-    assert "There is no room for the download of `f.bin`" in output
+    assert "There is no room for `f.bin`" in output
     assert "KERAS_HOME" in output
     assert names(tmp_path) == []
 
@@ -779,8 +778,8 @@ def test_other_ways_of_a_disk_to_be_full(server, tmp_path, code):
         raise OSError(code, "full")
 
     url = server.add("/f", serve())
-    with pytest.raises(OSError, match=r"no room for the download of `f\.bin`") as error:
-        fetch([url], "f.bin", looks_right=looks_right, folder=tmp_path)
+    with pytest.raises(OSError, match=r"no room for `f\.bin`") as error:
+        fetch(url, "f.bin", looks_right=looks_right, folder=tmp_path)
     assert error.value.errno == code
     assert names(tmp_path) == []
 
@@ -792,19 +791,18 @@ def test_other_ways_of_a_disk_to_be_full(server, tmp_path, code):
 )
 def test_bad_filename(server, tmp_path, filename):
     with pytest.raises(ValueError, match=r"`filename` must be .*Received: `filename="):
-        fetch([server.add("/f", serve())], filename, folder=tmp_path)
+        fetch(server.add("/f", serve()), filename, folder=tmp_path)
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    "urls",
-    ["http://a/f", [], None, [None], ["file:///etc/passwd"], ["ftp://a/f"], ["http:///f"], ["f"]]
-    + [["http://a/f", "data:,x"], ["http://[/f"], ["http://a/é"], ["http://a/b c"], [b"http://a"]]
-    + [["http://a:99999/f"], ["http://a/\n"]],
+    "url",
+    [["http://a/f"], [], None, "file:///etc/passwd", "ftp://a/f", "http:///f", "f", "data:,x"]
+    + ["http://[/f", "http://a/é", "http://a/b c", b"http://a", "http://a:99999/f", "http://a/\n"],
 )
-def test_bad_urls(tmp_path, urls):
-    with pytest.raises(ValueError, match=r"`urls` must be .*Received: `urls="):
-        fetch(urls, "f.bin", folder=tmp_path)
+def test_bad_url(tmp_path, url):
+    with pytest.raises(ValueError, match=r"`url` must be .*Received: `url="):
+        fetch(url, "f.bin", folder=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -826,7 +824,7 @@ def test_bad_urls(tmp_path, urls):
 def test_bad_expectations(tmp_path, wanted):
     (name,) = wanted
     with pytest.raises(ValueError, match=f"`{name}` must be .*Received: `{name}="):
-        fetch(["http://127.0.0.1:1/f"], "f.bin", folder=tmp_path, **wanted)
+        fetch("http://127.0.0.1:1/f", "f.bin", folder=tmp_path, **wanted)
 
 
 # Servers and neighbours that mean harm
@@ -841,10 +839,10 @@ def test_dripping_server_is_given_up_on(server, tmp_path, monkeypatch):
             while not handler.server.go_on.wait(0.02):
                 handler.wfile.write(b"x")
 
-    monkeypatch.setattr(web, "TIMEOUT", 0.3)
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
     begin = time.monotonic()
     with pytest.raises(DownloadError, match="fewer than 1024 bytes a second"):
-        fetch([server.add("/f", drip)], "f.bin", folder=tmp_path)
+        fetch(server.add("/f", drip), "f.bin", folder=tmp_path)
     assert time.monotonic() - begin < 5
 
 
@@ -856,14 +854,14 @@ def test_redirect_of_endless_body(server, tmp_path):
         handler.server.go_on.wait(5)
 
     begin = time.monotonic()
-    path = fetch([server.add("/f", endless)], "f.bin", folder=tmp_path)
+    path = fetch(server.add("/f", endless), "f.bin", folder=tmp_path)
     assert path.read_bytes() == DATA and time.monotonic() - begin < 4
 
 
 def test_redirects_in_a_circle(server, tmp_path):
-    with pytest.raises(DownloadError, match="more than 10 redirects"):
-        fetch([server.add("/f", redirect("/f"))], "f.bin", folder=tmp_path)
-    assert len(server.requests) == 10
+    with pytest.raises(DownloadError, match="10 redirects"):
+        fetch(server.add("/f", redirect("/f")), "f.bin", folder=tmp_path)
+    assert len(server.requests) == 11
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need a right there")
@@ -877,11 +875,11 @@ def test_planted_links_lead_nowhere(server, tmp_path, link):
     (folder / "f.bin.part").unlink()
     for suffix in (".part", ".sha256.tmp", ".sha256"):
         link(victim, folder / f"f.bin{suffix}")
-    assert fetch([url], "f.bin", folder=folder).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=folder).read_bytes() == DATA
     assert (folder / "f.bin.sha256").read_text() == f"{SHA256}  f.bin\n"
     (folder / "f.bin").unlink()
     link(victim, folder / "f.bin.part.json")
-    assert fetch([url], "f.bin", folder=folder).read_bytes() == DATA
+    assert fetch(url, "f.bin", folder=folder).read_bytes() == DATA
     assert victim.read_bytes() == DATA[:1000]
 
 
@@ -889,7 +887,7 @@ def test_planted_links_lead_nowhere(server, tmp_path, link):
 def test_planted_lock_makes_no_file(server, tmp_path):
     (tmp_path / "f.bin.lock").symlink_to(tmp_path / "victim")
     with pytest.raises(OSError) as error:
-        fetch([server.add("/f", serve())], "f.bin", folder=tmp_path)
+        fetch(server.add("/f", serve()), "f.bin", folder=tmp_path)
     assert error.value.errno == errno.ELOOP
     assert not (tmp_path / "victim").exists()
 
@@ -898,14 +896,14 @@ def test_planted_lock_makes_no_file(server, tmp_path):
 def test_shared_folder_is_named_once(server, tmp_path, caplog):
     tmp_path.chmod(0o777)
     url = server.add("/f", serve())
-    fetch([url], "certain.bin", sha256=SHA256, folder=tmp_path)
+    fetch(url, "certain.bin", sha256=SHA256, folder=tmp_path)
     assert "other users" not in caplog.text
     for name in ("a.bin", "b.bin"):
-        fetch([url], name, folder=tmp_path)
+        fetch(url, name, folder=tmp_path)
     assert caplog.text.count(f"{tmp_path} can be written by other users") == 1
     umask = os.umask(0o002)
     try:
-        fetch([url], "c.bin", folder=tmp_path / "made")
+        fetch(url, "c.bin", folder=tmp_path / "made")
     finally:
         os.umask(umask)
     assert caplog.text.count("other users") == 1
@@ -918,16 +916,19 @@ def test_token_is_kept_secret(server, tmp_path, caplog):
         unused.bind(("127.0.0.1", 0))
         closed = f"http://user:SECRET@127.0.0.1:{unused.getsockname()[1]}/f?token=SECRET"
         away = server.add("/away", redirect("ftp://a/f?token=SECRET"))
-        with pytest.raises(DownloadError) as error:
-            fetch([away, closed, url], "f.bin", folder=tmp_path)
-    assert "/f?..." in str(error.value)
-    fetch([server.add("/g", serve()) + "?token=SECRET"], "g.bin", folder=tmp_path)
+        texts = []
+        for secret in (away, closed, url):
+            with pytest.raises(DownloadError) as error:
+                fetch(secret, "f.bin", folder=tmp_path)
+            texts.append(str(error.value))
+    assert "/f?..." in texts[-1]
+    fetch(server.add("/g", serve()) + "?token=SECRET", "g.bin", folder=tmp_path)
     assert "/g?..." in caplog.text
     with pytest.raises(ValueError, match="in ASCII") as other:
-        fetch(["http:///f?token=SECRET"], "f.bin", folder=tmp_path)
-    texts = [caplog.text, str(error.value), str(other.value)]
+        fetch("http:///f?token=SECRET", "f.bin", folder=tmp_path)
+    texts += [caplog.text, str(other.value)]
     texts += [path.read_text("latin-1") for path in tmp_path.glob("*.json")]
-    assert len(texts) == 4 and not any("SECRET" in text for text in texts)
+    assert len(texts) == 6 and not any("SECRET" in text for text in texts)
 
 
 def test_plain_http_is_named_once(server, tmp_path, monkeypatch, caplog):
@@ -935,10 +936,10 @@ def test_plain_http_is_named_once(server, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("http_proxy", server.url(""))
     for name in ("a", "b"):
         server.add(f"http://lab.example/{name}", serve())
-        fetch([f"http://lab.example/{name}"], f"{name}.bin", folder=tmp_path)
+        fetch(f"http://lab.example/{name}", f"{name}.bin", folder=tmp_path)
     assert caplog.text.count("lab.example is asked over http") == 1
     monkeypatch.setenv("no_proxy", "*")
-    fetch([server.add("/f", serve())], "f.bin", folder=tmp_path)
+    fetch(server.add("/f", serve()), "f.bin", folder=tmp_path)
     assert caplog.text.count("over http") == 1
 
 
@@ -946,7 +947,7 @@ def test_who_waits_is_told_for_what(server, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(cache, "WAIT", 0.05)
     url = server.add("/f", slowly)
     threads = [
-        threading.Thread(target=fetch, args=([url], "f.bin"), kwargs={"folder": tmp_path})
+        threading.Thread(target=fetch, args=(url, "f.bin"), kwargs={"folder": tmp_path})
         for _ in range(2)
     ]
     for thread in threads:
@@ -955,18 +956,3 @@ def test_who_waits_is_told_for_what(server, tmp_path, monkeypatch, caplog):
         thread.join()
     assert caplog.text.count("waiting for another process") == 1
     assert len(server.requests) == 1
-
-
-def test_text(server):
-    url = server.add("/t", status(503), status(200, "ä".encode()))
-    assert web.text_at(url, 2) == "ä"
-    with pytest.raises(ValueError, match="longer than 1 bytes"):
-        web.text_at(url, 1)
-    with pytest.raises(FileNotFoundError):
-        web.text_at(server.url("/none"), 9)
-    for code in (401, 403, 410, 500):
-        with pytest.raises(DownloadError, match=f"HTTP {code}") as error:
-            web.text_at(server.add("/t", status(code)), 9)
-        assert not isinstance(error.value, FileNotFoundError)
-    with pytest.raises(DownloadError, match="is not followed"):
-        web.text_at(server.add("/t", redirect("file:///etc/passwd")), 9)

@@ -24,9 +24,10 @@ import pytest
 import safetensors.numpy as safetensors_numpy
 from cases import BACKEND, MODEL_CASES
 
-from keras_shiftmlp.checkpoints import containers, places
+from keras_shiftmlp.checkpoints import containers
 from keras_shiftmlp.checkpoints.containers import _common, keras_h5, safetensors
 from keras_shiftmlp.checkpoints.containers import torch_pickle as torch_reader
+from keras_shiftmlp.checkpoints.find import published_file
 from keras_shiftmlp.checkpoints.port import WeightFile
 
 # The readers know no backend, so one of them is enough.
@@ -1044,7 +1045,7 @@ def run_mutants(tmp_path, seeds, structured, read_file=containers.read):
         if content != seeds[seed]:
             for known in ({"sha256": hashes[seed]}, {"sha256_prefix": hashes[seed][:8]}):
                 with pytest.raises(ValueError, match=r"expected (the|a) sha256"):
-                    places.file(str(tmp_path), "mutant", **known)
+                    published_file(str(path), "mutant", **known)
         try:
             arrays = read_file(path)
         except ValueError:

@@ -147,9 +147,9 @@ def test_only_squares_are_resampled():
         token_dense(4, 5, "relu").resample("kernel", np.ones((6, 5)), (4, 5), (2, 2))
 
 
-def mixer(side, token_dim=12):
+def mixer(side, tokens_mlp_dim=12):
     case = MODEL_CASES["mixer"]
-    return case.build(input_shape=(8 * side, 8 * side, 3), tokens_mlp_dim=token_dim)
+    return case.build(input_shape=(8 * side, 8 * side, 3), tokens_mlp_dim=tokens_mlp_dim)
 
 
 def weights_of(model):
@@ -179,7 +179,7 @@ def test_a_model_of_another_size():
 
 def test_all_misfits_are_named_and_nothing_changes():
     # Nine hidden units in the file; in the model, they are as many as the tokens.
-    model, old = mixer(4, token_dim=16), weights_of(mixer(3, token_dim=9))
+    model, old = mixer(4, tokens_mlp_dim=16), weights_of(mixer(3, tokens_mlp_dim=9))
     before = model.get_weights()
     with pytest.raises(ValueError, match="does not fit this model") as error:
         port(dict(old), IDENTITY, model.layers, grid=(4, 4))

@@ -148,5 +148,9 @@ def test_a_released_file_of_full_size_loads(size, layout, container, last_block,
         ValueError, match=r"These weights belong to `segments=.*Received: `segments"
     ):
         keras_shiftmlp.get_model(
-            "ViP", dims=(192,) * 4, segments=(8, 4, 4, 4), weights=tmp_path / "vip.pth"
+            "ViP",
+            dims=(192,) * 4,
+            segments=(8, 4, 4, 4),
+            input_shape=(56, 56, 3),
+            weights=tmp_path / "vip.pth",
         )

@@ -50,6 +50,7 @@ TABLES = {
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"
     ),
+    ("weights/README.md", "weights"): report.weights_table,
     ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
 }
 

@@ -24,7 +24,9 @@ REEXPORTED = {
     "finetuning": ["enable_lora", "merge_lora", "rematerialize"],
     "preprocessing": ["decode_predictions", "eval_transform", "preprocess_input"],
 }
-SUBMODULES = ["export", "layers", "models", "preprocessing", "training", "visualization"]
+SUBMODULES = [
+    "export", "layers", "models", "preprocessing", "publishing", "training", "visualization",
+]  # fmt: skip
 
 
 def models_stub() -> str:

@@ -38,7 +38,8 @@ def count_models(pattern: str = "*") -> list[dict[str, Any]]:
                 "model": name,
                 "input": model.input_shape[1],
                 "classes": model.output_shape[-1],
-                "params": model.count_params(),
+                # As papers count: without the moving statistics of BatchNormalization.
+                "params": sum(math.prod(x.shape) for x in model.trainable_variables),
                 "macs": count_macs(model),
                 **{f"paper_{key}": paper.get(key, "–") for key in ("params", "macs", "top1")},
             }

@@ -5,27 +5,23 @@ import dataclasses
 import errno
 import functools
 import hashlib
+import json
 import logging
 import os
 import re
 import stat
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import filelock
 
 logger = logging.getLogger("keras_shiftmlp")
 
 WAIT = 5.0  # seconds for the lock before the log says what it waits for
+OWN_SUFFIXES = (".part", ".part.json", ".sha256", ".lock")
 
-_CHUNK = 1 << 20
-OWN_SUFFIXES = (".part", ".part.json", ".sha256", ".lock", ".tmp")
 _NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS)
-
-# Header of an answer -> (algorithm, hex digest of the whole file).
-Digests = Mapping[str, tuple[str, str]]
 
 
 def cache_folder(address: str | None = None) -> Path:
@@ -47,9 +43,20 @@ def discard(path: Path) -> None:
         path.with_name(f"{path.name}.sha256").unlink(missing_ok=True)
 
 
+def digest_of(text: str) -> str:
+    """The SHA-256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    return hashes_of(path, {"sha256"})["sha256"]
+    return _digest(path, "sha256")
+
+
+def _digest(path, algorithm):
+    with open(path, "rb") as file:
+        new = functools.partial(hashlib.new, algorithm, usedforsecurity=False)
+        return hashlib.file_digest(file, new).hexdigest()
 
 
 def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = None) -> Path:
@@ -57,10 +64,13 @@ def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = 
 
     Raises:
         ValueError: If it differs.
+        FileNotFoundError: If there is no such file.
     """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
     actual = sha256_of(path) if sha256 or sha256_prefix else ""
     if sha256 and actual != sha256.lower():
-        raise ValueError(f"{path}: expected the sha256 {sha256}, received {actual}")
+        raise ValueError(f"{path}: expected the sha256 {sha256.lower()}, received {actual}")
     if sha256_prefix and not actual.startswith(sha256_prefix.lower()):
         raise ValueError(
             f"{path}: expected a sha256 that begins {sha256_prefix}, received {actual}"
@@ -68,7 +78,7 @@ def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = 
     return path
 
 
-def is_filename(x) -> bool:
+def is_filename(x: Any) -> bool:
     """Whether `x` is a plain file name, without a folder, that the cache can keep."""
     return (
         isinstance(x, str)
@@ -79,28 +89,22 @@ def is_filename(x) -> bool:
     )
 
 
-def check_filename(filename: str) -> None:
-    """Raises a `ValueError` for what is no file name."""
-    if not is_filename(filename):
-        raise ValueError(
-            "`filename` must be a plain file name, without a folder, and not end in any of "
-            f"{OWN_SUFFIXES}. Received: `filename={filename!r}`"
-        )
-
-
-def is_hex(x, at_least: int) -> bool:
+def is_hex(x: Any, at_least: int) -> bool:
     """Whether `x` is `at_least` to 64 hex digits."""
     return isinstance(x, str) and re.fullmatch(f"[0-9a-fA-F]{{{at_least},64}}", x) is not None
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
-    """The wanted file: its path and what is known about it."""
+class CachedFile:
+    """A wanted file: its path, what was published about it, and the files beside it.
+
+    `<name>.sha256` remembers its hash. `<name>.part` is an incomplete download, and
+    `<name>.part.json` says of what.
+    """
 
     path: Path
     sha256: str | None
-    prefix: str
-    max_bytes: int
+    sha256_prefix: str | None
     looks_right: Callable[[Path], object] | None
 
     def beside(self, suffix: str) -> Path:
@@ -110,38 +114,77 @@ class Target:
     def part(self) -> Path:
         return self.beside(".part")
 
-    @property
-    def notes(self) -> Path:
-        return self.beside(".part.json")
+    def remembered(self) -> str | None:
+        """The hash of the first download, unless other digits were published since."""
+        try:
+            words = self.beside(".sha256").read_text("utf-8").split()
+        except (OSError, UnicodeDecodeError):
+            return None
+        prefix = (self.sha256_prefix or "").lower()
+        valid = bool(words) and is_hex(words[0], 64) and words[0].startswith(prefix)
+        return words[0] if valid else None
 
     def known_hash(self) -> str | None:
         """The published hash, else the remembered one."""
         return self.sha256 or self.remembered()
 
-    def remembered(self) -> str | None:
+    def is_right(self) -> bool:
+        """Whether the file is there with the known content; the log says what is wrong with it."""
+        if not self.path.is_file():
+            return False
         try:
-            words = self.beside(".sha256").read_text("utf-8").split()
-        except (OSError, UnicodeDecodeError):
-            return None
-        # Published digits outrank what was remembered of an earlier edition.
-        if words and re.fullmatch("[0-9a-f]{64}", words[0]) and words[0].startswith(self.prefix):
-            return words[0]
-        return None
+            self.check(self.path)
+        except ValueError as error:
+            logger.warning("%s will be downloaded again: %s", self.path, error)
+            return False
+        return True
 
     def remember(self, sha256: str) -> None:
-        if not self.sha256:
-            _warn_of_shared_folder(self.path.parent)
+        """Writes the hash in the format of the sha256sum command, which can check the cache."""
+        folder = self.path.parent
+        if not self.sha256 and os.name == "posix" and os.stat(folder).st_mode & 0o022:
+            warn_once(
+                f"{folder} can be written by other users, who can replace a file and its "
+                "remembered hash"
+            )
         try:
-            # The format of the sha256sum command, so that it can check the cache.
-            replace_text(self.beside(".sha256"), f"{sha256}  {self.path.name}\n")
+            write_text(self.beside(".sha256"), f"{sha256}  {self.path.name}\n")
         except OSError as error:
             if error.errno not in _NO_RIGHT:
                 raise
             logger.warning("The sha256 of %s is not remembered: no right to write", self.path)
 
-    def discard_part(self) -> None:
-        for leftover in (self.part, self.notes):
-            leftover.unlink(missing_ok=True)
+    def check(self, path: Path, md5: str | None = None) -> str:
+        """The sha256 of `path`, the file itself or its complete part.
+
+        Raises:
+            ValueError: If the content is not what was published, what was first downloaded, or
+                what the server declared as `md5`. A match with a published hash is enough.
+        """
+        if self.sha256:
+            verified(path, self.sha256, self.sha256_prefix)
+            return self.sha256
+        actual = sha256_of(verified(path, sha256_prefix=self.sha256_prefix))
+        if md5 and _digest(path, "md5") != md5:
+            raise ValueError(f"the server declared the md5 {md5}, the content has another")
+        remembered = self.remembered()
+        if remembered not in (None, actual):
+            raise ValueError(
+                f"expected the sha256 {remembered}, as at the first download, received {actual}; "
+                f"if the change is known to be right, delete {self.beside('.sha256')}"
+            )
+        if not remembered and self.looks_right:
+            self.looks_right(path)
+        return actual
+
+    def notes(self) -> dict[str, Any]:
+        """What was noted about the part file; empty if the notes cannot be read."""
+        try:
+            notes = json.loads(self.beside(".part.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        complete = isinstance(notes, dict) and {"url", "validator", "total", "md5"} <= set(notes)
+        return notes if complete else {}
 
     def part_size(self) -> int:
         """Bytes of the part file; 0 for a link, which would lead the download elsewhere."""
@@ -151,91 +194,33 @@ class Target:
             return 0
         return found.st_size if stat.S_ISREG(found.st_mode) and found.st_nlink == 1 else 0
 
-    def problem_of_cached(self) -> str | None:
-        """Why the cached file cannot be used; `None` if it can."""
-        if not self.path.is_file():
-            return "it is missing"
-        try:
-            self.check(self.path, {})
-        except ValueError as error:
-            return str(error)
-        return None
+    def start_part(self, notes: dict[str, Any]) -> None:
+        self.discard_part()
+        write_text(self.beside(".part.json"), json.dumps(notes))
 
-    def check(self, path: Path, digests: Digests) -> str:
-        """The sha256 of `path`.
+    def discard_part(self) -> None:
+        self.part.unlink(missing_ok=True)
+        self.beside(".part.json").unlink(missing_ok=True)
 
-        Raises:
-            ValueError: If the content differs from what was published or what the server declared.
-        """
-        # A match with the published hash is enough, whatever the server declares.
-        if self.sha256:
-            digests = {}
-        actual = hashes_of(path, {"sha256", *(algorithm for algorithm, _ in digests.values())})
-        sha256 = actual["sha256"]
-        if self.sha256 and sha256 != self.sha256:
-            raise ValueError(f"expected the sha256 {self.sha256}, received {sha256}")
-        if not sha256.startswith(self.prefix):
-            raise ValueError(f"expected a sha256 that begins {self.prefix}, received {sha256}")
-        for header, (algorithm, digest) in digests.items():
-            if actual[algorithm] != digest:
-                raise ValueError(
-                    f"the server's {header} promised the {algorithm} {digest}, "
-                    f"received {actual[algorithm]}"
-                )
-        remembered = self.remembered()
-        if not self.sha256 and remembered not in (None, sha256):
-            raise ValueError(
-                f"expected the sha256 {remembered}, as at the first download, received {sha256}; "
-                f"if the change is known to be right, delete {self.beside('.sha256')}"
-            )
-        # A remembered file was looked at before it was remembered.
-        if self.looks_right is not None and sha256 not in (remembered, self.sha256):
-            self.looks_right(path)
-        return sha256
+    def accept_part(self, sha256: str) -> None:
+        """Gives the checked part its final name. First the hash: a cached file always has one."""
+        self.remember(sha256)
+        os.replace(self.part, self.path)
+        self.discard_part()
 
 
-def digest_of(text: str) -> str:
-    """The SHA-256 of a text, in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def hashes_of(path: Path, algorithms: set[str]) -> dict[str, str]:
-    """The digests of a file by algorithm, in hexadecimal."""
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            for each in hashes.values():
-                each.update(chunk)
-    return {name: each.hexdigest() for name, each in hashes.items()}
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Writes a whole file at once, through a new file of a name that nobody can foresee."""
-    descriptor, fresh = tempfile.mkstemp(prefix=f"{path.name}.", suffix=".tmp", dir=path.parent)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            to_disk(file)
-        os.chmod(fresh, 0o644)
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise
-
-
-def to_disk(file: IO) -> None:
-    """After a power cut a file name must not be there without its content."""
-    file.flush()
-    os.fsync(file.fileno())
+def write_text(path: Path, text: str) -> None:
+    """Writes a new file in place of the old one, or of a link, through which nothing is written."""
+    path.unlink(missing_ok=True)
+    with open(path, "x", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @functools.cache
-def _warn_of_shared_folder(folder):
-    if os.name == "posix" and os.stat(folder).st_mode & 0o022:
-        logger.warning(
-            "%s can be written by other users, who can replace a file and its remembered hash",
-            folder,
-        )
+def warn_once(text: str) -> None:
+    logger.warning("%s", text)
 
 
 @contextlib.contextmanager
@@ -249,11 +234,9 @@ def locked(path: Path) -> Iterator[None]:
             logger.warning("%s: waiting for another process that downloads this file", path)
             lock.acquire()
     except OSError as error:
+        # Where nothing can be written, there is nothing to protect.
         if error.errno not in _NO_RIGHT:
             raise
-        # Nothing can be written in this folder, so there is nothing to protect.
-        yield
-        return
     try:
         yield
     finally:

@@ -1,54 +1,61 @@
-"""Downloads a published file over HTTP into a cache: verified, resumed, once for all processes.
+"""Downloads a published file over HTTP into the cache: verified, resumed, once for all processes.
 
 A file gets its final name only after every check has passed. It is checked again at every use.
 """
 
 import base64
-import binascii
 import contextlib
 import errno
-import functools
-import json
+import itertools
 import logging
 import os
 import re
-from collections.abc import Callable, Sequence
+import ssl
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from keras_shiftmlp.checkpoints.cache import (
-    Digests,
-    Target,
-    cache_folder,
-    check_filename,
-    digest_of,
-    is_hex,
-    locked,
-    replace_text,
-    sha256_of,
-    to_disk,
-)
-from keras_shiftmlp.checkpoints.web import (
-    DownloadError,
-    Failure,
-    NotFoundError,
-    ask,
-    in_words,
-    is_url,
-    progress_bar,
-    redacted,
-    retried,
-    without_pages,
-)
+import requests
+import urllib3
+
+from keras_shiftmlp.checkpoints import cache
 
 logger = logging.getLogger("keras_shiftmlp")
 
 MAX_BYTES = 8 << 30  # the most that is written for a file of unknown size
+TIMEOUT = 30.0  # seconds to connect, and between two pieces of an answer
+SLOWEST = 1024  # bytes a second, on average over `TIMEOUT` seconds
+TRIES = 3
+BACKOFF = 1.0  # seconds before the second try, doubled from try to try
+RETRY_AFTER_CAP = 60.0  # seconds; the longest wait that a server can ask for
+MAX_REDIRECTS = 10
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+# Not a lone `<`: a safetensors file may begin with it, as the low byte of its header's length.
+_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*<[A-Za-z!?][^\0]|\xff\xfe\s*<\0|\xfe\xff\0<")
+
+
+class DownloadError(OSError):
+    """The file could not be downloaded; names the reason, and where to put the file by hand."""
+
+
+class NotFoundError(DownloadError, FileNotFoundError):
+    """The server answers 404."""
+
+
+class _TryAgain(Exception):
+    """One try failed and the next may succeed, after `pause` seconds if the server says so."""
+
+    def __init__(self, reason: str, pause: float | None = None):
+        super().__init__(reason)
+        self.pause = pause
 
 
 def fetch(
-    urls: Sequence[str],
+    url: str,
     filename: str,
     *,
     sha256: str | None = None,
@@ -63,26 +70,34 @@ def fetch(
     remembered beside it in `<filename>.sha256`. From then on no other content is accepted.
 
     Args:
-        urls: The file's URL and then its mirrors, tried in this order.
+        url: The file's `http(s)://` URL.
         filename: The plain name of the file in the cache.
         sha256: The published hash, 64 hex digits.
-        sha256_prefix: Its first digits, 8 at least, where only they are published. Eight digits
-            are a checksum against damage, not a hash against forgery.
+        sha256_prefix: Its first digits, 8 at least, where only they are published. They detect
+            damage, not forgery.
         max_bytes: A longer file is refused. `None` means 8 GiB.
-        looks_right: Raises a `ValueError` for a file of another kind. It is called once for a
-            file without a known hash, with its path.
+        looks_right: Raises a `ValueError` for a file of another kind. A file without a known hash
+            is passed to it once.
         folder: Folder of the file; `cache_folder()` by default.
 
     Raises:
         ValueError: If an argument is invalid, before any request; or if the content is not the
             expected one. No part of such a file is kept.
-        DownloadError: If no URL gives the file; `NotFoundError` if all answer 404.
+        DownloadError: If the server does not give the file; `NotFoundError` if it answers 404.
         OSError: If the file cannot be written, for lack of space for example.
     """
-    urls = _check_urls(urls)
-    check_filename(filename)
+    if not is_url(url):
+        shown = redacted(url) if isinstance(url, str) else url
+        raise ValueError(
+            f"`url` must be an http:// or https:// URL in ASCII. Received: `url={shown!r}`"
+        )
+    if not cache.is_filename(filename):
+        raise ValueError(
+            "`filename` must be a plain file name, without a folder, and not end in any of "
+            f"{cache.OWN_SUFFIXES}. Received: `filename={filename!r}`"
+        )
     for name, value, digits in (("sha256", sha256, 64), ("sha256_prefix", sha256_prefix, 8)):
-        if value is not None and not is_hex(value, digits):
+        if value is not None and not cache.is_hex(value, digits):
             raise ValueError(
                 f"`{name}` must be {digits} to 64 hex digits or None. Received: `{name}={value!r}`"
             )
@@ -90,210 +105,255 @@ def fetch(
         raise ValueError(
             f"`max_bytes` must be a number of bytes or None. Received: `max_bytes={max_bytes!r}`"
         )
-    folder = cache_folder() if folder is None else Path(folder)
+    folder = cache.cache_folder() if folder is None else Path(folder)
     # With no right for the group, whatever the umask: the folder holds what is trusted.
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    target = Target(
-        folder / filename,
-        sha256 and sha256.lower(),
-        (sha256_prefix or "").lower(),
-        MAX_BYTES if max_bytes is None else max_bytes,
-        looks_right,
+    file = cache.CachedFile(
+        folder / filename, sha256 and sha256.lower(), sha256_prefix, looks_right
     )
     # The common case takes no lock, so that it works in a read-only folder.
-    if target.known_hash() and target.problem_of_cached() is None:
-        return target.path
-    with locked(target.beside(".lock")):
-        # Another process may have finished in the meantime.
-        problem = target.problem_of_cached()
-        if problem is None:
-            if not target.known_hash():
-                target.remember(sha256_of(target.path))
-            return target.path
-        if target.path.is_file():
-            logger.warning("%s is removed and downloaded again: %s", target.path, problem)
-            target.path.unlink()
+    if file.known_hash() and file.is_right():
+        return file.path
+    with cache.locked(file.beside(".lock")):
+        # Another process may have finished in the meantime, or the user has put the file there.
+        if file.is_right():
+            if not file.known_hash():
+                file.remember(cache.sha256_of(file.path))
+            return file.path
+        file.path.unlink(missing_ok=True)
+        most = MAX_BYTES if max_bytes is None else max_bytes
         try:
-            return _download(urls, target, problem)
+            file.accept_part(_download(url, file, most))
+        except (DownloadError, ValueError) as error:
+            raise (type(error) if isinstance(error, DownloadError) else ValueError)(
+                f"`{filename}` could not be downloaded from {redacted(url)}: {error}"
+            ) from error
         except OSError as error:
             if error.errno not in _NO_ROOM:
                 raise
-            target.discard_part()
-            raise OSError(
-                error.errno,
-                f"There is no room for the download of `{filename}`. Free some, or set KERAS_HOME "
-                f"to a folder with more ({os.strerror(error.errno)})",
-                str(target.path),
-            ) from error
+            file.discard_part()
+            reason = f"There is no room for `{filename}`. Free some, or set KERAS_HOME"
+            raise OSError(error.errno, reason, str(file.path)) from error
+    logger.info("%s: from %s, sha256 %s", file.path, redacted(url), file.remembered())
+    return file.path
 
 
-def _check_urls(urls):
-    if isinstance(urls, str) or not isinstance(urls, Sequence) or not urls:
-        raise ValueError(f"`urls` must be a sequence of one URL or more. Received: `urls={urls!r}`")
-    for url in urls:
-        if not is_url(url):
-            shown = redacted(url) if isinstance(url, str) else url
-            raise ValueError(
-                f"`urls` must be http:// or https:// URLs in ASCII. Received: `urls=[{shown!r}]`"
-            )
-    return list(urls)
+def redacted(url: str) -> str:
+    """A URL for logs and errors, without password and query, which may hold a token."""
+    address, query, _ = url.partition("?")
+    address = re.sub(r"(?<=://)[^/]*@", "", address) if address.startswith("http") else address
+    return f"{address}?..." if query else address
 
 
-def _download(urls: Sequence[str], target: Target, note: str) -> Path:
-    """Tries the URLs in turn until one gives a file that passes the checks.
-
-    `note` says what was wrong with the cached file, for the error if none does.
-    """
-    reasons, all_failures = [f"{target.path}: {note}"], []
-    for url in urls:
-        sha256, failures = retried(functools.partial(_attempt, url, target))
-        if sha256 is not None:
-            size = target.part.stat().st_size
-            # First the hash: a file in the cache always has one.
-            target.remember(sha256)
-            os.replace(target.part, target.path)
-            target.notes.unlink(missing_ok=True)
-            shown = redacted(url)
-            logger.info("%s: %d bytes from %s, sha256 %s", target.path, size, shown, sha256)
-            return target.path
-        reasons.append(f"{redacted(url)}: {in_words(failures)}")
-        all_failures += failures
-    wrong = any(failure.wrong for failure in all_failures)
-    missing = all(failure.code == 404 for failure in all_failures)
-    known = target.known_hash()
-    raise (ValueError if wrong else NotFoundError if missing else DownloadError)(
-        f"`{target.path.name}` could not be downloaded"
-        f"{', what came was not the expected file' if wrong else ''}.\n  "
-        + "\n  ".join(reasons)
-        + f"\nYou can put the file {target.path.name!r}"
-        f"{f' (sha256 {known})' if known else ''} at {str(target.path)!r} yourself, or set "
-        "KERAS_SHIFTMLP_WEIGHTS to a folder that holds it."
-    )
-
-
-def _attempt(url, target):
-    """The sha256 of the part file, complete and checked."""
-    resumed = False
+def is_url(url: Any) -> bool:
+    """Whether `url` is an `http(s)://` URL in ASCII."""
     try:
-        digests, resumed = _transfer(url, target)
-        return target.check(target.part, digests)
-    except ValueError as error:
-        target.discard_part()
-        # The piece of an earlier try may be at fault, so the whole file gets a chance.
-        raise Failure(str(error), again=resumed, wrong=True) from error
+        parts = urllib.parse.urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        return bool(good) and url.isascii() and url.isprintable() and " " not in url
+    except (ValueError, AttributeError, TypeError):
+        return False
 
 
-def _transfer(url: str, target: Target) -> tuple[Digests, bool]:
-    """Completes the part file from `url`: the server's digests, and whether it was resumed."""
-    notes = _read_notes(target.notes)
-    validators = {key: notes.get(key) for key in ("etag", "modified")}
-    offset = 0
+def _download(url: str, file: cache.CachedFile, max_bytes: int) -> str:
+    """The sha256 of the part file, complete and checked."""
+    reasons = []
+    for attempt in range(TRIES):
+        resumed = False
+        try:
+            md5, resumed = _transfer(url, file, max_bytes)
+            return file.check(file.part, md5)
+        except ValueError as error:
+            file.discard_part()
+            # The piece of an earlier try may be at fault.
+            if not resumed or attempt == TRIES - 1:
+                raise
+            reasons.append(str(error))
+        except _TryAgain as error:
+            reasons.append(str(error))
+            if attempt < TRIES - 1:
+                time.sleep(BACKOFF * 2**attempt if error.pause is None else error.pause)
+    raise DownloadError("; then ".join(dict.fromkeys(reasons)))
+
+
+def _transfer(url: str, file: cache.CachedFile, max_bytes: int) -> tuple[str | None, bool]:
+    """Completes the part file: the md5 that the server declared, and whether it was resumed."""
+    notes, offset, headers = file.notes(), 0, {}
     # Two pieces are joined only if they are of one file for certain, or a check will tell.
-    if notes.get("url") == digest_of(url) and (any(validators.values()) or target.known_hash()):
-        offset = target.part_size()
-        if offset and offset == notes.get("total"):
-            return notes["digests"], True
-    headers = {}
+    if notes.get("url") == cache.digest_of(url) and (notes["validator"] or file.known_hash()):
+        offset = file.part_size()
+    if offset and offset == notes["total"]:
+        return notes["md5"], True
     if offset:
         headers["Range"] = f"bytes={offset}-"
-        if any(validators.values()):
-            headers["If-Range"] = validators["etag"] or validators["modified"]
-    try:
-        with ask(url, headers) as response:
-            digests = _server_digests(response)
-            if response.status_code == 206:
-                if not offset or not _continues(response, offset, notes):
-                    target.discard_part()
-                    raise Failure("the server sent another part than was asked for", True, wait=0)
-                digests = {**notes["digests"], **digests}
-            elif response.status_code == 200:
-                offset = 0
-            else:
-                raise Failure(f"HTTP {response.status_code} {response.reason}")
-            length = response.raw.length_remaining
-            end = None if length is None else offset + length
-            if end is not None and end > target.max_bytes:
-                raise ValueError(f"expected at most {target.max_bytes} bytes, the server has {end}")
-            chunks = without_pages(response)
-            if not offset:
-                target.discard_part()
-                notes = {"url": digest_of(url), "total": end, "digests": digests}
-                replace_text(target.notes, json.dumps({**notes, **_validators(response)}))
-            _write(chunks, target, offset, end)
-    except Failure as error:
-        if error.code == 416:  # the file is shorter by now than the part of it
-            target.discard_part()
-        raise
-    return digests, bool(offset)
+        if notes["validator"]:
+            headers["If-Range"] = notes["validator"]
+    with _ask(url, headers) as response:
+        continues = response.status_code == 206 and offset and _continues(response, offset, notes)
+        if response.status_code != 200 and not continues:
+            file.discard_part()
+            raise _TryAgain("the server sent another part than was asked for", pause=0)
+        length = response.raw.length_remaining
+        chunks = _without_pages(response, max_bytes - offset)
+        if response.status_code == 200:
+            offset = 0
+            notes = {
+                "url": cache.digest_of(url),
+                "validator": _validator(response),
+                "total": length,
+                "md5": _declared_md5(response),
+            }
+            file.start_part(notes)
+        got = _append(chunks, file, offset, notes["total"])
+    if notes["total"] not in (None, got):
+        raise _TryAgain(f"{got} of {notes['total']} bytes came")
+    return notes["md5"], offset > 0
 
 
-def _write(chunks, target, got, end):
-    """Appends the body to the part file, which holds `got` bytes."""
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    flags |= getattr(os, "O_BINARY", 0)
-    file = open(os.open(target.part, flags, 0o644), "ab")  # noqa: SIM115
-    with file, progress_bar(target.path.name, end, got) as advance:
+def _append(chunks, file, got, total):
+    """Appends the body to the part file of `got` bytes; the bytes that it has then."""
+    from rich import console, progress
+
+    with (
+        open(file.part, "ab", opener=_open_no_link) as part,
+        progress.Progress(
+            *progress.Progress.get_default_columns(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            console=console.Console(stderr=True),
+            disable=sys.stderr is None or not sys.stderr.isatty(),
+        ) as bar,
+    ):
+        task = bar.add_task(file.path.name, total=total, completed=got)
         for chunk in chunks:
             got += len(chunk)
-            if got > target.max_bytes:
-                raise ValueError(f"expected at most {target.max_bytes} bytes, more came")
-            file.write(chunk)
-            file.flush()
-            advance(len(chunk))
-        to_disk(file)
-    if end is not None and got < end:
-        raise Failure(f"the connection ended after {got} of {end} bytes", again=True)
+            part.write(chunk)
+            part.flush()  # what came before a crash is not asked for again
+            bar.advance(task, len(chunk))
+        os.fsync(part.fileno())
+    return got
 
 
-def _read_notes(path):
-    """What was noted about the part file; empty if the notes cannot be read."""
-    try:
-        notes = json.loads(path.read_text("utf-8"))
-        notes["digests"] = {key: (name, digest) for key, (name, digest) in notes["digests"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    return notes
+def _open_no_link(path, flags):
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)
 
 
-def _validators(response):
-    """What distinguishes one edition of a file from the next; a weak ETag does not."""
-    etag = response.headers.get("ETag")
-    return {
-        "etag": etag if etag and etag.startswith('"') else None,
-        "modified": response.headers.get("Last-Modified"),
-    }
+def _validator(response):
+    """What distinguishes one edition of a file from the next; a weak ETag does not.
+
+    The date counts only without an ETag, since the machines of one CDN may disagree about it.
+    """
+    etag = response.headers.get("ETag", "")
+    return etag if etag.startswith('"') else response.headers.get("Last-Modified")
 
 
 def _continues(response, offset, notes):
     """Whether a 206 begins where the part file ends, in the same edition of the file."""
+    total = r"\d+" if notes["total"] is None else notes["total"]
     given = response.headers.get("Content-Range", "")
-    match = re.fullmatch(r"bytes\s+(\d+)-\d+/(\d+|\*)", given.strip())
-    if not match or int(match[1]) != offset:
+    if not re.fullmatch(rf"bytes\s+{offset}-\d+/({total}|\*)", given.strip()):
         return False
-    if match[2] != "*" and notes.get("total") not in (None, int(match[2])):
-        return False
-    # Some servers ignore If-Range. The date counts only without an ETag, since the machines of
-    # one CDN may disagree about it.
-    for key, value in _validators(response).items():
-        if value is not None and notes.get(key) is not None:
-            return value == notes[key]
-    return True
+    # Some servers ignore If-Range.
+    return _validator(response) in (None, notes["validator"])
 
 
-def _server_digests(response):
-    """The md5 of the whole file, as Google's storage and Azure's declare it."""
-    found = {}
-    for item in response.headers.get("x-goog-hash", "").split(","):
-        key, _, value = item.strip().partition("=")
-        if key == "md5":
-            found["x-goog-hash"] = value
-    # Of a part it is the part's.
-    if response.status_code == 200:
-        found["Content-MD5"] = response.headers.get("Content-MD5", "").strip()
-    digests = {}
-    for header, value in found.items():
-        with contextlib.suppress(binascii.Error, ValueError):
-            digest = base64.b64decode(value, validate=True)
-            if len(digest) == 16:
-                digests[header] = ("md5", digest.hex())
-    return digests
+def _declared_md5(response):
+    """The md5 of the whole file, as the storage of Google and Azure declares it, or `None`."""
+    headers = response.headers
+    declared = f"{headers.get('x-goog-hash', '')},md5={headers.get('Content-MD5', '')}"
+    match = re.search(r"\bmd5=([A-Za-z0-9+/]{22}==)(?:,|$)", declared.replace(" ", ""))
+    return base64.b64decode(match[1]).hex() if match else None
+
+
+@contextlib.contextmanager
+def _ask(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+    """Requests a URL, redirected or not; the body is not read yet.
+
+    Inside the block, network errors become `_TryAgain`, or `DownloadError` if they would recur.
+    """
+    headers = {"User-Agent": "keras_shiftmlp", "Accept-Encoding": "identity", **headers}
+    with requests.Session() as session:
+        session.max_redirects = MAX_REDIRECTS
+        session.hooks["response"].append(_vet_address)
+        try:
+            with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+                code = response.status_code
+                reason = f"HTTP {code} {response.reason}"
+                if code in (408, 425, 429) or code >= 500:
+                    raise _TryAgain(reason, _retry_after(response))
+                if code not in (200, 206, 416):
+                    raise (NotFoundError if code == 404 else DownloadError)(reason)
+                yield response
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            cause = _root(error)
+            # A ValueError is an address that makes no sense.
+            lasting = isinstance(error, (ValueError, requests.TooManyRedirects)) or isinstance(
+                cause, ssl.SSLCertVerificationError
+            )
+            reason = f"{type(cause).__name__}: {cause}"
+            raise (DownloadError if lasting else _TryAgain)(reason) from error
+
+
+def _vet_address(response, **_):
+    """Warns of plain http, and refuses a redirect that is not safe to follow."""
+    parts = urllib.parse.urlsplit(response.url)
+    if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+        cache.warn_once(
+            f"{parts.hostname} is asked over http: anybody on the way can swap its files. Prefer "
+            "https."
+        )
+    if not response.is_redirect:
+        return
+    # `requests` would read the whole body of a redirect, whatever its size.
+    response.close()
+    url = response.headers["Location"]
+    with contextlib.suppress(ValueError):
+        url = urllib.parse.urljoin(response.url, url)
+    # From https to http, anybody on the way could swap the file.
+    if not is_url(url) or (parts.scheme == "https" and not url.startswith("https:")):
+        raise DownloadError(f"a redirect to {redacted(url)!r} came, which is not followed")
+
+
+def _root(error):
+    """The first of the nested exceptions; the texts of the outer ones repeat the whole URL."""
+    nested = [*error.args, getattr(error, "reason", None), error.__cause__]
+    inner = next((x for x in nested if isinstance(x, Exception)), None)
+    return error if inner is None else _root(inner)
+
+
+def _retry_after(response):
+    """The seconds that a server asks for, up to the cap; `None` if it asks for none."""
+    with contextlib.suppress(urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
+        seconds = urllib3.Retry().get_retry_after(response.raw)
+        return None if seconds is None else min(seconds, RETRY_AFTER_CAP)
+    return None
+
+
+def _chunks(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
+    """The body, piece by piece as it comes, from a server that is fast enough."""
+    begin, recent, left = time.monotonic(), 0, max_bytes
+    while chunk := response.raw.read1(1 << 18, decode_content=False):
+        left -= len(chunk)
+        if left < 0:
+            raise ValueError(f"expected at most {max_bytes} bytes, more came")
+        yield chunk
+        recent += len(chunk)
+        seconds = time.monotonic() - begin
+        if seconds >= TIMEOUT:
+            if recent < SLOWEST * seconds:
+                raise _TryAgain(f"time-out: fewer than {SLOWEST} bytes a second came")
+            begin, recent = time.monotonic(), 0
+
+
+def _without_pages(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
+    """The body of a response, unless it is a web page by its type or its beginning."""
+    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    chunks = _chunks(response, max_bytes)
+    head = next(chunks, b"")
+    # The middle of a file may look like anything.
+    if (response.status_code == 200 and _MARKUP.match(head)) or kind in (
+        "text/html",
+        "application/xhtml+xml",
+    ):
+        raise DownloadError("a web page came instead of the file")
+    return itertools.chain([head], chunks)

@@ -1,14 +1,21 @@
 """What `weights=` means: nothing, a tag, a file or an address."""
 
 import dataclasses
-import functools
 import logging
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.checkpoints import cache, containers, fetch, hugging_face, manifest, places, web
+from keras_shiftmlp.checkpoints import (
+    cache,
+    containers,
+    fetch,
+    google_drive,
+    hugging_face,
+    manifest,
+    places,
+)
 
 if TYPE_CHECKING:
     from keras_shiftmlp.checkpoints.port import WeightFile
@@ -27,10 +34,8 @@ class Checkpoint:
     Args:
         received: What the user wrote, without a token.
         classes: Width of the classifier; `None` if the file has none.
-        hyperparameters: Arguments of the constructor that the weights were trained with, such as
-            `{"gelu": "tanh"}`; empty if unknown.
-        preprocessing: Arguments of `ImagePreprocessing`, or the name of a preset; `None` if
-            unknown.
+        hyperparameters: Arguments of the constructor that the weights need; empty if unknown.
+        preprocessing: Arguments of `ImagePreprocessing`, or a preset's name; `None` if unknown.
         class_names: One name per class, or `None`.
         file: The open file; `None` for a tag, whose file is downloaded by `load`.
         entry: The manifest's entry of a tag.
@@ -51,12 +56,13 @@ class Checkpoint:
 
     def resolve_classes(self, classes: int | None) -> int:
         """The number of classes to build for: the one asked for, else the file's own."""
-        if classes is None and self.classes is None:
+        found = self.classes if classes is None else classes
+        if found is None:
             raise ValueError(
                 "The file holds no classifier, so `classes` must say how many there are. "
                 f"Received: `weights={self.received!r}`, `classes=None`"
             )
-        return self.classes if classes is None else classes
+        return found
 
     def load(self, layers, family: str, grid: tuple[int, int] | None = None) -> None:
         """Fills the weights of `layers`, each exactly once.
@@ -72,32 +78,18 @@ class Checkpoint:
             ValueError: If file and layers differ; names all differences and changes nothing.
             OSError: If the file of a tag cannot be downloaded.
         """
-        if self.entry is None:
+        if self.file is not None:
             self._fill(layers, self.file, grid)
-            return
-        path, sha256 = _fetch(self.entry)
-        try:
-            file = _open(path, self.received, family)
-            self._compare(file)
-            self._fill(layers, file, grid)
-        except ValueError:
-            # The content is wrong, and no published hash says that the file is the right one.
-            if not sha256:
-                cache.discard(path)
-            raise
-
-    def _compare(self, file):
-        """Refuses a file that is not the one of the entry."""
-        name = f"{self.entry['model']} {self.entry['tag']}"
-        if file.classes != self.classes:
-            raise ValueError(
-                f"The file of {name} should have {self.classes} classes. Received: {file.classes}"
-            )
-        if self.entry["source"] not in (None, file.source):
-            raise ValueError(
-                f"The file of {name} should be of the layout {self.entry['source']}. "
-                f"Received: {file.source}"
-            )
+        elif self.entry is not None:
+            path, known = _fetch(self.entry)
+            try:
+                file = _open_entry({**self.entry, **known}, path, self.received, family)
+                self._fill(layers, file, grid)
+            except ValueError:
+                # The content is wrong, and no published hash says that the file is the right one.
+                if not known.get("sha256"):
+                    cache.discard(path)
+                raise
 
     def _fill(self, layers, file, grid):
         fresh = [x for x in layers if x.name == "predictions" and x.units != file.classes]
@@ -165,15 +157,11 @@ def _of_tag(model, family, tag):
 
 
 def _of_address(url, family):
-    ending = url.partition("?")[0].rstrip("/").split("/")[-1]
-    path = fetch.fetch(
-        [url],
-        re.sub(r"[^\w.-]", "_", ending),
-        looks_right=containers.container,
-        folder=cache.cache_folder(url),
-    )
+    ending = re.sub(r"[^\w.-]", "_", url.partition("?")[0].rstrip("/").split("/")[-1])
+    folder = cache.cache_folder(url)
+    path = fetch.fetch(url, ending, looks_right=containers.container, folder=folder)
     try:
-        return _of_file(path, web.redacted(url), family)
+        return _of_file(path, fetch.redacted(url), family)
     except ValueError:
         cache.discard(path)
         raise
@@ -190,40 +178,54 @@ def _open(path, received, family):
     return WeightFile(path, received, family)
 
 
+def _open_entry(entry, path, received, family):
+    """The file of an entry, if it has the entry's layout and number of classes."""
+    file = _open(path, received, family)
+    if entry["classes"] is None:
+        file.classes = None  # a head in the file was not trained
+    for what, expected, found in (
+        ("classes", entry["classes"], file.classes),
+        ("layout", entry["source"] or file.source, file.source),
+    ):
+        if expected != found:
+            raise ValueError(
+                f"The file of {entry['model']} {entry['tag']} should have the {what} {expected}. "
+                f"Received: {found}"
+            )
+    return file
+
+
 def _fetch(entry):
-    """The file of an entry and its published hash, from the first source that has it.
+    """The file of an entry and what is known of it, from the first source that has it.
 
     The user's place may hold a copy of a published file; it comes first.
     """
-    place = places.own()
-    if "place" in entry:
-        known = {key: entry[key] for key in ("sha256", "sha256_prefix", "size")}
-        return places.file(entry["place"], entry["file"], **known), entry["sha256"]
-    copies, originals = [], []
-    for source in entry["files"]:
-        url = source["url"]
-        known = {key: source.get(key) for key in ("sha256", "sha256_prefix", "size")}
-        # Several models call their file alike (Mixer-B_16.npz).
-        name = f"{entry['model']}.{entry['tag']}.{url.split('/')[-1]}"
-        originals.append((url, source, functools.partial(published_file, url, name, **known)))
-        if place:
-            copy = functools.partial(places.file, place, name, **known)
-            copies.append((f"{web.redacted(place)}/{name}", source, copy))
-    failures = []
-    for address, source, download in [*copies, *originals]:
+    own, place, failures, wrong = places.own(), entry.get("place"), [], False
+    # Several models call their file alike (Mixer-B_16.npz).
+    start = f"{entry['model']}.{entry['tag']}."
+    names = [
+        entry.get("file") or start + (google_drive.file_id(url) or url.split("/")[-1])
+        for url in (known["url"] for known in entry["files"])
+    ]
+    sources = [(place, name, known) for name, known in zip(names, entry["files"])]
+    if own and not place:
+        copies = [(own, x, {**known, "url": places.address(own, x)}) for _, x, known in sources]
+        sources = copies + sources
+    for where, name, known in sources:
+        folder = cache.cache_folder(where) if where else None
         try:
-            return download(), source.get("sha256")
+            verification = {key: x for key, x in known.items() if key != "source"}
+            return published_file(name=name, folder=folder, **verification), known
         except (OSError, ValueError, ImportError) as error:
-            failures.append((address, error))
+            failures.append(f"{fetch.redacted(known['url'])}: {error}")
+            wrong |= isinstance(error, ValueError)
             if not isinstance(error, FileNotFoundError):
-                logger.warning("%s did not give the file: %s", address, error)
-    kind = (
-        ValueError if any(isinstance(x, ValueError) for _, x in failures) else fetch.DownloadError
+                logger.warning("A source did not give the file. %s", failures[-1])
+    raise (ValueError if wrong else fetch.DownloadError)(
+        "\n".join([f"No source gave the file of {entry['model']} {entry['tag']}.", *failures])
+        + f"\nYou can put it as {names[0]!r} into a folder, and set {places.ENVIRONMENT} to "
+        "this folder."
     )
-    raise kind(
-        f"No source gave the file of {entry['model']} {entry['tag']}:\n"
-        + "\n".join(f"{address}: {error}" for address, error in failures)
-    ) from failures[-1][1]
 
 
 def published_file(
@@ -232,17 +234,27 @@ def published_file(
     sha256: str | None = None,
     sha256_prefix: str | None = None,
     size: int | None = None,
+    folder: Path | None = None,
 ) -> Path:
-    """A source of a published checkpoint, in the cache under `name` or in that of the Hub."""
+    """The file at a path, URL, `hf://` or Google Drive address, which is `name` in the cache.
+
+    Raises a `ValueError` if its content is not the published one, or if it is far longer than
+    `size`, which some publishers round.
+    """
     if url.startswith("hf://"):
         return hugging_face.file(url, sha256, sha256_prefix)
+    if google_drive.file_id(url):
+        return google_drive.file(url, name, sha256, sha256_prefix, folder)
+    if not url.startswith(("http://", "https://")):
+        return cache.verified(Path(url), sha256, sha256_prefix)
     return fetch.fetch(
-        [url],
+        url,
         name,
         sha256=sha256,
         sha256_prefix=sha256_prefix,
-        max_bytes=places.most_bytes(size),
+        max_bytes=None if size is None else size + size // 50 + 2**20,
         looks_right=containers.container,
+        folder=folder,
     )
 
 

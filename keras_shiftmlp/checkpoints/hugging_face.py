@@ -42,12 +42,9 @@ def file(address: str, sha256: str | None = None, sha256_prefix: str | None = No
         ) from error
     repository, revision, name = match[1], match[2], match[3].removeprefix("/")
     revision = revision and urllib.parse.unquote(revision)
+    wanted = name or "model.safetensors"
     try:
-        path = Path(
-            huggingface_hub.hf_hub_download(
-                repository, name or "model.safetensors", revision=revision
-            )
-        )
+        path = Path(huggingface_hub.hf_hub_download(repository, wanted, revision=revision))
     except LocalEntryNotFoundError as error:
         raise ConnectionError(f"{address} is not in the cache and cannot be downloaded") from error
     except RemoteEntryNotFoundError as error:

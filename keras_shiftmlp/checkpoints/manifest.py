@@ -3,21 +3,22 @@
 import functools
 import gzip
 import json
-from importlib import resources
+import os
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import cache, places, sources, web
+from keras_shiftmlp.checkpoints import cache, fetch, places, sources
 
 # The authors' checkpoints, one file per family.
 PUBLISHED = Path(__file__).parent / "published"
 # The checkpoints that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
+_CLASS_NAMES = Path(__file__).parent / "class_names"
 COLUMNS = (
     "model", "tag", "dataset", "image_size", "classes", "params", "top1", "top1_source", "license",
     "host", "size", "verified_by",
 )  # fmt: skip
 _OPTIONAL = dict.fromkeys(
-    ["classes", "params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
+    ["params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
      "sha256_prefix", "size"]
 )  # fmt: skip
 
@@ -29,7 +30,11 @@ def entries() -> tuple[dict, ...]:
     published = [entry for file in files for entry in json.loads(file.read_text("utf-8"))]
     known = {source.name: source.hyperparameters for source in sources.sources()}
     return (
-        *({**_OPTIONAL, "hyperparameters": known[x["source"]], **x} for x in published),
+        # `classes` is null if the file has no trained head.
+        *(
+            {**_OPTIONAL, "classes": None, "hyperparameters": known[x["source"]], **x}
+            for x in published
+        ),
         *_checked(places.read_manifest(str(SHIPPED)), str(SHIPPED)),
     )
 
@@ -40,8 +45,8 @@ def find_entry(model: str, tag: str, offline: bool = False) -> dict | None:
     Args:
         model: A constructor's name; case and separators are ignored.
         tag: Such as `"imagenet"`.
-        offline: Looks into the package first, and into the user's place only for a tag that the
-            package does not know. By default the user's place comes first, as for `weights=`.
+        offline: The package comes first, then the user's place. By default it is the other way
+            round, as for `weights=`.
     """
     for found in (entries, _own_entries) if offline else (_own_entries, entries):
         for entry in found():
@@ -91,11 +96,7 @@ def weights_info(model: str, tag: str) -> dict:
 
 
 def published_info(model: str, tag: str) -> dict:
-    """As `weights_info`, but the package comes first: no network for a tag that it knows.
-
-    Functions of pixels use it. If a lab's place holds another checkpoint under a published tag,
-    pass the model to them, not the name.
-    """
+    """As `weights_info`, but the package comes first: no network for a tag that it knows."""
     return _info(model, tag, offline=True)
 
 
@@ -109,9 +110,9 @@ def _info(model, tag, offline):
 @functools.cache
 def class_names(label_set: str) -> tuple[tuple[str, str], ...]:
     """`(WordNet id, name)` of each class of `"imagenet"`, `"imagenet21k"`, ... ."""
-    folder = resources.files("keras_shiftmlp.checkpoints").joinpath("class_names")
-    text = gzip.decompress(folder.joinpath(f"{label_set}.txt.gz").read_bytes()).decode()
-    return tuple(tuple(line.split(" ", 1)) for line in text.splitlines())
+    text = gzip.decompress((_CLASS_NAMES / f"{label_set}.txt.gz").read_bytes()).decode()
+    pairs = (line.split(" ", 1) for line in text.splitlines())
+    return tuple((wordnet, name) for wordnet, name in pairs)
 
 
 def names_in(entry: dict) -> tuple[str, ...] | None:
@@ -138,14 +139,27 @@ def _checked(found, place):
     Raises:
         ValueError: If an entry lacks a key or has a value of another type; names all of them.
     """
+    checked = []
     for index, entry in enumerate(found):
-        problems = list(_problems(entry))
+        problems = ["it must be an object"]
+        if isinstance(entry, dict):
+            entry = {**_OPTIONAL, "hyperparameters": {}, **entry, "place": place}
+            problems = [
+                f"`{key}` must be {kind}"
+                for key, (kind, fits) in _RULES.items()
+                if not fits(entry.get(key)) and not (entry.get(key) is None and key in _OPTIONAL)
+            ]
+            names = None if problems else names_in(entry)
+            if names is not None and len(names) != entry["classes"]:
+                problems = [f"`class_names` has {len(names)} names for {entry['classes']} classes"]
         if problems:
             raise ValueError(
-                f"Entry {index} of the manifest in {web.redacted(place)} is malformed: "
+                f"Entry {index} of the manifest in {fetch.redacted(place)} is malformed: "
                 f"{'; '.join(problems)}. Received: {str(entry)[:300]}"
             )
-    return [{**_OPTIONAL, "hyperparameters": {}, **x, "place": place} for x in found]
+        known = {key: entry[key] for key in ("sha256", "sha256_prefix", "size")}
+        checked.append({**entry, "files": [{"url": places.address(place, entry["file"]), **known}]})
+    return checked
 
 
 def _is_text(x):
@@ -156,26 +170,21 @@ def _is_count(x):
     return type(x) is int and x > 0
 
 
-def _is_preprocessing(x):
-    if not isinstance(x, dict) or not set(x) <= set(_PREPROCESSING):
-        return False
-    return all(
-        isinstance(value, kind) and (kind is not list or _are_three_numbers(value))
-        for value, kind in ((value, _PREPROCESSING[key]) for key, value in x.items())
-    )
-
-
-def _are_three_numbers(x):
-    return len(x) == 3 and all(isinstance(number, int | float) for number in x)
+def _are_numbers(x):
+    return isinstance(x, list) and len(x) == 3 and all(isinstance(y, int | float) for y in x)
 
 
 def _are_class_names(x):
     if isinstance(x, str):
-        return resources.files(__package__).joinpath("class_names", f"{x}.txt.gz").is_file()
+        return x in [name.removesuffix(".txt.gz") for name in os.listdir(_CLASS_NAMES)]
     return isinstance(x, list) and all(map(_is_text, x))
 
 
-_PREPROCESSING = {"mean": list, "std": list, "crop_fraction": int | float, "interpolation": str}
+_PREPROCESSING = {
+    **dict.fromkeys(["mean", "std"], _are_numbers),
+    "crop_fraction": lambda x: isinstance(x, int | float),
+    "interpolation": _is_text,
+}
 # Key -> (what its value must be, the check of it).
 _RULES = {
     **dict.fromkeys(["model", "tag", "dataset", "license"], ("a text", _is_text)),
@@ -186,39 +195,32 @@ _RULES = {
     "hyperparameters": ("an object", lambda x: isinstance(x, dict)),
     "source": ("a known layout", lambda x: x in [source.name for source in sources.sources()]),
     "class_names": ("a list of texts or the name of a known set", _are_class_names),
-    "preprocessing": (f"an object of {', '.join(_PREPROCESSING)}", _is_preprocessing),
+    "preprocessing": (
+        f"an object of {', '.join(_PREPROCESSING)}",
+        lambda x: (
+            isinstance(x, dict)
+            and all(
+                key in _PREPROCESSING and _PREPROCESSING[key](value) for key, value in x.items()
+            )
+        ),
+    ),
 }
 
 
-def _problems(entry):
-    """What is wrong with an entry of a place, in words."""
-    if not isinstance(entry, dict):
-        yield "it must be an object"
-        return
-    entry = {**_OPTIONAL, "hyperparameters": {}, **entry}
-    for key, (kind, fits) in _RULES.items():
-        value = entry.get(key)
-        if not fits(value) and not (value is None and key in _OPTIONAL):
-            yield f"`{key}` must be {kind}{' or null' if key in _OPTIONAL else ''}"
-    names = entry["class_names"]
-    if _are_class_names(names) and len(names_in(entry)) != entry.get("classes"):
-        yield f"`class_names` has {len(names_in(entry))} names for {entry.get('classes')} classes"
-
-
 def _row(entry):
-    first = entry if "place" in entry else entry["files"][0]
-    address = entry.get("place") or first["url"]
+    first = entry["files"][0]
+    url, place = first["url"], entry.get("place")
     if first.get("sha256"):
         verified_by = "sha256"
-    elif address.startswith("hf://"):
+    elif url.startswith("hf://"):
         verified_by = "the Hub's sha256"
     elif first.get("sha256_prefix"):
         verified_by = f"checksum {first['sha256_prefix']} (start of the sha256)"
     else:
         verified_by = "the server's digest, then the first download"
-    if "place" in entry:
-        host = "in the package" if address == str(SHIPPED) else web.redacted(address)
+    if place:
+        host = "in the package" if place == str(SHIPPED) else fetch.redacted(place)
     else:
-        host = "huggingface.co" if address.startswith("hf://") else address.split("/")[2]
+        host = "huggingface.co" if url.startswith("hf://") else url.split("/")[2]
     facts = {**entry, "host": host, "size": first.get("size"), "verified_by": verified_by}
     return {key: facts[key] for key in COLUMNS}

@@ -58,12 +58,7 @@ class WeightFile:
         self.classes = None if head is None else np.atleast_1d(head).shape[-1]
 
     def load(self, layers: Sequence, grid: tuple[int, int] | None = None) -> None:
-        """Fills the weights of `layers`, each exactly once; see `port`. It works once.
-
-        Args:
-            layers: The layers of a functional model, or some of them.
-            grid: Rows and columns of the model's final feature map.
-        """
+        """Fills the weights of `layers`, each exactly once; see `port`. It works once."""
         arrays, self._arrays = self._arrays, {}
         try:
             if self._keras_keys:
@@ -82,8 +77,7 @@ def port(
     """Fills every weight of `layers` once, from `arrays`, by the rows of `table`.
 
     Layers of the head may be absent from `layers`. If a shape differs, the layer that owns the
-    weight may resample the array. `arrays` is emptied: each array is released once its weight is
-    filled, so that file and model are not in memory twice at the end.
+    weight may resample the array. `arrays` is emptied, so that it frees memory early.
 
     Args:
         arrays: The arrays of the file by key.
@@ -112,7 +106,7 @@ def port(
         elif path in variables:
             filled[path] = None
             try:
-                filled[path] = _fit(change(array), *variables[path], grid)
+                filled[path] = _fit((change or as_is)(array), *variables[path], grid)
             except ValueError as error:
                 problems.append(f"{key!r}: {error}")
         elif path.split("/")[0] not in absent:
@@ -170,8 +164,9 @@ def _fit(array, layer, variable, grid) -> np.ndarray:
     if not _same_shape(array, shape):
         *parents, name = variable.path.removeprefix(f"{layer.path}/").split("/")
         owner = _sublayer(layer, parents)
-        if hasattr(owner, "resample"):
-            array = owner.resample(name, array, shape, grid)
+        resample = getattr(owner, "resample", None)
+        if resample is not None:
+            array = resample(name, array, shape, grid)
         if not _same_shape(array, shape):
             raise ValueError(f"its shape is {array.shape}, that of {variable.path!r} is {shape}")
     return array.reshape(shape)

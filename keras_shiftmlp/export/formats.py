@@ -13,6 +13,8 @@ from typing import Any, Literal, TypedDict
 import keras
 import numpy as np
 
+from keras_shiftmlp.kernels import fourier
+
 # From images `(B, H, W, C)` to the outputs by name.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
 
@@ -169,13 +171,14 @@ def write_onnx(network: Network, path: Path, class_names: Sequence[str] | None) 
         ctx.make_node("Sub", inputs, outputs=node.output, name=name, shapes=[shape], dtypes=[dtype])
 
     serve = _serving(network)
-    tf2onnx.convert.from_function(
-        serve,
-        input_signature=serve.input_signature,
-        opset=OPSET,
-        custom_op_handlers={"Erfc": (erfc, [])},
-        output_path=str(path),
-    )
+    with fourier.as_products():
+        tf2onnx.convert.from_function(
+            serve,
+            input_signature=serve.input_signature,
+            opset=OPSET,
+            custom_op_handlers={"Erfc": (erfc, [])},
+            output_path=str(path),
+        )
 
 
 def run_onnx(path: Path) -> Runner:

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_shiftmlp.kernels.fourier import irfft2, rfft2
 from keras_shiftmlp.kernels.initializers import initial
 from keras_shiftmlp.layers.resample import resample_bicubic
 
@@ -18,11 +19,11 @@ class GlobalFilter(keras.layers.Layer):
 
     This is a circular convolution with a kernel as large as the map. The reference code takes
     orthonormal transforms; their two factors cancel, so none appears here. The imaginary parts of
-    the spectrum in column 0 and, for an even `W`, in column `W / 2` do not change a real map and
-    are set to zero before the last transform, as FFT libraries on CPUs do implicitly.
+    the product in column 0 and, for an even `W`, in column `W / 2` belong to no real map. They are
+    ignored, as in the reference code on a CPU.
 
     The transforms run in float32 (or float64) under every policy, because FFTs in half precision
-    exist on few processors. TensorFlow, JAX, PyTorch, NumPy and OpenVINO all compute the layer.
+    exist on few processors. OpenVINO transforms by matrix products; see `kernels.fourier`.
 
     Args:
         kernel_initializer: Initializer of the real and imaginary parts.
@@ -64,25 +65,12 @@ class GlobalFilter(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        _, height, width, _ = inputs.shape
         dtype = keras.backend.result_type(inputs.dtype, "float32")
-        # (B, H, W, C) -> (B, C, H, W), since the operations transform the last axis.
-        x = ops.transpose(ops.cast(inputs, dtype), (0, 3, 1, 2))
-        # 2 x (B, C, H, W // 2 + 1) -> 2 x (B, C, W // 2 + 1, H)
-        real, imaginary = ops.fft(tuple(ops.swapaxes(part, 2, 3) for part in ops.rfft(x)))
-        # (H, W // 2 + 1, C, 2) -> 2 x (C, W // 2 + 1, H)
-        weight = ops.cast(ops.transpose(self.complex_weight, (3, 2, 1, 0)), dtype)
-        a, b = weight[0], weight[1]
-        real, imaginary = a * real - b * imaginary, a * imaginary + b * real
-        # The inverse is the conjugate of the transform of the conjugate, divided by `H`.
-        real, imaginary = ops.fft((real, -imaginary))
-        real = ops.swapaxes(real, 2, 3) / height
-        imaginary = ops.swapaxes(-imaginary, 2, 3) / height
-        column = ops.arange(width // 2 + 1)
-        ignored = ops.logical_or(column == 0, 2 * column == width)
-        imaginary = ops.where(ignored, ops.zeros_like(imaginary), imaginary)
-        # 2 x (B, C, H, W // 2 + 1) -> (B, C, H, W) -> (B, H, W, C)
-        y = ops.transpose(ops.irfft((real, imaginary), width), (0, 2, 3, 1))
+        # (B, H, W, C) -> 2 x (B, H, W // 2 + 1, C)
+        real, imaginary = rfft2(ops.cast(inputs, dtype))
+        weight = ops.cast(self.complex_weight, dtype)
+        a, b = weight[..., 0], weight[..., 1]  # (H, W // 2 + 1, C)
+        y = irfft2(a * real - b * imaginary, a * imaginary + b * real, inputs.shape[2])
         return ops.cast(y, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):

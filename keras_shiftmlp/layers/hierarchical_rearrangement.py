@@ -135,7 +135,8 @@ class HierarchicalRearrangement(keras.layers.Layer):
     def _mixed(self, x, fc1, norm, fc2, training):
         """Mixes the regions of columns of `(B, H, W, C)`."""
         _, height, width, channels = ops.shape(x)
-        padding = -width % self.region_size
+        # Of numbers above 0: ONNX gives a remainder the sign of the dividend.
+        padding = (self.region_size - width % self.region_size) % self.region_size
         regions = (width + padding) // self.region_size
         if self.shift:
             x = ops.roll(x, self.shift, axis=2)

@@ -79,12 +79,14 @@ class SplitAttention(keras.layers.Layer):
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
         hidden_dim = self.hidden_dim or max(1, channels // 4)
+        # Keras passes `trainable` to a layer's own weights only, not to layers inside it.
         self.fc1 = Dense(
             hidden_dim,
             gelu,
             use_bias=self.use_bias,
             **initializers(self.kernel_initializer, channels),
             dtype=full_precision(self),
+            trainable=self.trainable,
             name="fc1",
         )
         self.fc2 = Dense(
@@ -92,6 +94,7 @@ class SplitAttention(keras.layers.Layer):
             use_bias=self.use_bias,
             **initializers(self.kernel_initializer, hidden_dim),
             dtype=full_precision(self),
+            trainable=self.trainable,
             name="fc2",
         )
         self.fc1.build((input_shape[0][0], channels))

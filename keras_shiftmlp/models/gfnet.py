@@ -29,7 +29,7 @@ CONFIGS = {
 }
 PAPER = {
     "Ti": dict(params="7M", macs="1.3", top1="74.6"),
-    "XS": dict(params="16M", macs="2.9", top1="78.6"),
+    "XS": dict(params="16M", macs="2.8", top1="78.6"),
     "S": dict(params="25M", macs="4.5", top1="80.0"),
     "B": dict(params="43M", macs="7.9", top1="80.7"),
 }

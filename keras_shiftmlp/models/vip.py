@@ -2,7 +2,7 @@
 
 Paper: https://arxiv.org/abs/2106.12368 (Hou et al., 2021). Reference code:
 Andrew-Qibin/VisionPermutator. This follows the code, which made the checkpoints: Table 1 of the
-paper gives Large/7 9 and 27 blocks, the code 8 and 28. A patch size of 1 stands for no downsampling.
+paper gives Large/7 9 and 27 blocks, the code 8 and 28. A patch size of 1 means no stem.
 """
 
 import math

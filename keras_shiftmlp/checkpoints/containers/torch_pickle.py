@@ -1,16 +1,15 @@
 """Reads PyTorch's files, the zip format and the one before it, without PyTorch.
 
-The files hold pickles. A `find_class` that finds nothing foreign would execute no foreign code, but
-an ordinary unpickler also hashes the keys of mappings: a tuple nested sixty times takes years, one
-nested a million times overflows the C stack. So the standard library's Python implementation runs
-with an allow-list of opcodes. Those that call, hash or allocate are replaced, three functions can
-be called, and only what names tensors is kept.
+The files hold pickles, and an unpickler calls what a pickle names. One that calls nothing foreign
+is still not safe, because it hashes the keys of mappings: a tuple nested sixty times takes years,
+one nested a million times overflows the C stack. So `pickletools` splits a pickle into opcodes, and
+`_load` follows those that PyTorch writes: three functions can be called, and only texts are hashed.
 """
 
 import dataclasses
 import io
 import math
-import pickle
+import pickletools
 import re
 import types
 from typing import Any, BinaryIO
@@ -27,16 +26,15 @@ from keras_shiftmlp.checkpoints.containers._common import (
 )
 from keras_shiftmlp.checkpoints.containers.npz import open_zip
 
-MAX_PICKLE_BYTES = 256 << 20
+MAX_PICKLE_BYTES = 32 << 20
 # Reads of an opcode or of its argument. A tensor takes about seventy, and one opcode of one byte
 # can cost a few hundred bytes of memory.
 MAX_PICKLE_READS = 2_000_000
-# No key is as long as this, only the configuration of a training script.
-MAX_TEXT = 1 << 16
-# Opcodes of protocols 2 to 5 that keep Python's own function: constants, numbers, texts, bytes,
-# tuples, empty lists and mappings, names, the memo and the stack. Numbers as text, extensions of
-# `copyreg` and out-of-band buffers are not among them.
-KEPT_OPCODES = b"\x80N\x88\x89JKMG\x8a\x8bUT\x8cX\x8dCB\x8e)t\x85\x86\x87]}c\x93Qhjqr\x94(.012"
+CONSTANTS = {
+    *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
+    *("SHORT_BINSTRING", "BINSTRING", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
+}
 # `pickle.dumps(0x1950A86A20F9469CFC6C)` after the protocol number.
 MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 PROTOCOL = 1001
@@ -56,10 +54,6 @@ STORAGES = {
 }
 
 
-# ---------------------------------------------------------------------------------------------
-# What a pickle can build
-
-
 class _Inert:
     """Stands for every foreign class, function and object, and does nothing."""
 
@@ -67,6 +61,10 @@ class _Inert:
 INERT = _Inert()
 # A tensor of a kind that is not read: allowed anywhere except among the weights.
 INERT_TENSOR = _Inert()
+# A weight is never in a set.
+SINGLETONS = {
+    "NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "EMPTY_SET": INERT,
+}  # fmt: skip
 # Stands for all keys of a mapping that are no strings.
 OTHER = object()
 
@@ -100,7 +98,7 @@ class _Tensor:
 
     def view(self, data) -> np.ndarray:
         """The tensor in the bytes of its storage, copied only if it is strided."""
-        dtype, shape = self.storage.dtype, self.shape
+        dtype, shape = np.dtype(self.storage.dtype), self.shape
         if 0 in shape:
             return np.empty(shape, dtype)
         # The stride of an axis of size one is never used, and may be any number.
@@ -156,157 +154,145 @@ BUILDERS: dict[tuple[str, str], Any] = {
 } | {("torch", name): np.dtype(dtype) for name, dtype in STORAGES.items()}
 
 
-# ---------------------------------------------------------------------------------------------
-# The pickle machine
-
-
 class _LimitedFile:
-    """A pickle in a file, with limits on its bytes and on the number of reads.
-
-    Args:
-        file: A binary file, at the start of the pickle.
-        size: How many bytes are left in it.
-    """
+    """A pickle in a file, with limits on its bytes and on the number of reads."""
 
     def __init__(self, file: BinaryIO, size: int):
         self._file, self._reads_left = file, MAX_PICKLE_READS
         self._left = min(size, MAX_PICKLE_BYTES)
 
-    def spend(self, reads):
+    def spend(self, reads: int) -> None:
         self._reads_left -= reads
         if self._reads_left < 0:
             raise ValueError(f"the pickle takes more than {MAX_PICKLE_READS} reads")
 
-    def read(self, count) -> bytes:
-        """`count` bytes; longer ones than any key has are passed over, and come back empty."""
+    def read(self, count: int) -> bytes:
         self.spend(1)
         # Before reading, which would allocate a length of 2**60.
         if count > self._left:
             raise ValueError("the pickle is cut short, or too long")
         self._left -= count
-        if count > MAX_TEXT:
-            self._file.seek(count, io.SEEK_CUR)
-            return b""
         return self._file.read(count)
 
     def readline(self) -> bytes:
         self.spend(1)
         line = self._file.readline(min(256, self._left))
         self._left -= len(line)
-        if not line.endswith(b"\n"):
-            raise ValueError("the pickle has a name without an end")
         return line
 
 
-class _Unpickler(pickle._Unpickler):
-    """Reads one pickle of protocols 2 to 5, and calls nothing except `BUILDERS`.
+def _load(file: BinaryIO, size: int, storages: dict[str, _Storage]) -> Any:
+    """The object of one pickle of protocols 2 to 5.
 
     Args:
         file: A binary file, at the start of the pickle; it is left at the end.
         size: How many bytes are left in it.
         storages: Receives every storage by its key.
     """
+    source: Any = _LimitedFile(file, size)
+    stack, marks, memo = [], [], {}
 
-    def __init__(self, file: BinaryIO, size: int, storages: dict[str, _Storage]):
-        self._limited, self._storages = _LimitedFile(file, size), storages
-        # Names from Python 2 are bytes.
-        super().__init__(self._limited, encoding="latin-1")
+    def pop_mark():
+        start = marks.pop()
+        items = stack[start:]
+        del stack[start:]
+        return items
 
-    def load(self):
-        try:
-            return super().load()
-        except (LookupError, pickle.UnpicklingError) as error:
-            raise ValueError(f"the pickle is not as PyTorch writes it ({error!r})") from error
-
-    def find_class(self, module, name):
-        return BUILDERS.get((module, name), INERT_TENSOR if module == "torch._utils" else INERT)
-
-    def persistent_load(self, pid):
-        """`("storage", type, key, device, count)`, in older files with a view of another one."""
-        kind = pid[0] if type(pid) is tuple and pid else None
-        if type(kind) is str and kind == "module":
-            return INERT
-        known = type(kind) is str and kind == "storage" and len(pid) in (5, 6)
-        if not known or type(pid[2]) is not str or not _is_count(pid[4]):
-            raise ValueError("the pickle refers to a storage in a way that PyTorch does not")
-        if len(pid) == 6 and pid[5] is not None:
-            raise ValueError("the pickle has storages inside storages, as before PyTorch 0.4")
-        dtype = pid[1] if isinstance(pid[1], np.dtype) else None
-        storage = self._storages.setdefault(pid[2], _Storage(pid[2], dtype, pid[4]))
-        if storage.dtype is not dtype or storage.count != pid[4]:
-            raise ValueError(f"the pickle has two storages {quoted(pid[2])}")
-        return storage
-
-    def load_reduce(self):
-        arguments, function = self.stack.pop(), self.stack.pop()
-        # The only functions that can be on the stack are those of `BUILDERS`.
-        if not isinstance(function, types.FunctionType):
-            self.append(function if isinstance(function, _Inert) else INERT)
-            return
-        if type(arguments) is not tuple or len(arguments) > 16:
-            raise ValueError("the pickle calls a function without arguments")
-        if arguments and type(arguments[0]) is list:
-            self._limited.spend(len(arguments[0]))
-        self.append(function(*arguments))
-
-    def load_newobj_ex(self):
-        self.stack.pop()  # keywords, which no function of `BUILDERS` takes
-        self.load_reduce()
-
-    def load_build(self):
-        self.stack.pop()
-
-    def load_frame(self):
-        self.read(8)  # its length: a hint that nothing here needs
-
-    def load_append(self):
-        value = self.stack.pop()
-        if type(self.stack[-1]) is list:
-            self.stack[-1].append(value)
-
-    def load_appends(self):
-        values = self.pop_mark()
-        if type(self.stack[-1]) is list:
-            self.stack[-1].extend(values)
-
-    def load_setitem(self):
-        value, key = self.stack.pop(), self.stack.pop()
-        _set(self.stack[-1], key, value)
-
-    def load_setitems(self):
-        items = self.pop_mark()
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            _set(self.stack[-1], key, value)
-
-    # A weight is never in a set.
-
-    def load_empty_set(self):
-        self.append(INERT)
-
-    def load_frozenset(self):
-        self.pop_mark()
-        self.append(INERT)
-
-    dispatch = {opcode: pickle._Unpickler.dispatch[opcode] for opcode in KEPT_OPCODES} | {
-        pickle.REDUCE[0]: load_reduce,
-        pickle.NEWOBJ[0]: load_reduce,
-        pickle.NEWOBJ_EX[0]: load_newobj_ex,
-        pickle.BUILD[0]: load_build,
-        pickle.FRAME[0]: load_frame,
-        # Python's own allocates the length before it reads.
-        pickle.BYTEARRAY8[0]: pickle._Unpickler.load_binbytes8,
-        pickle.APPEND[0]: load_append,
-        pickle.APPENDS[0]: load_appends,
-        pickle.SETITEM[0]: load_setitem,
-        pickle.SETITEMS[0]: load_setitems,
-        pickle.EMPTY_SET[0]: load_empty_set,
-        pickle.ADDITEMS[0]: pickle._Unpickler.load_pop_mark,
-        pickle.FROZENSET[0]: load_frozenset,
-    }
+    try:
+        for opcode, argument, _ in pickletools.genops(source):
+            match opcode.name:
+                case name if name in CONSTANTS:
+                    stack.append(argument)
+                case "STOP":
+                    return stack.pop()
+                case "PROTO" | "FRAME":
+                    pass
+                case name if name in SINGLETONS:
+                    stack.append(SINGLETONS[name])
+                case "EMPTY_LIST":
+                    stack.append([])
+                case "EMPTY_DICT":
+                    stack.append({})
+                case "POP_MARK" | "ADDITEMS":
+                    pop_mark()
+                case "FROZENSET":
+                    pop_mark()
+                    stack.append(INERT)
+                case "MARK":
+                    marks.append(len(stack))
+                case "POP" | "BUILD":
+                    stack.pop()
+                case "DUP":
+                    stack.append(stack[-1])
+                case "TUPLE":
+                    stack.append(tuple(pop_mark()))
+                case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                    count = int(opcode.name[-1])
+                    stack[-count:] = [tuple(stack[-count:])]
+                case "BINPUT" | "LONG_BINPUT":
+                    memo[argument] = stack[-1]
+                case "MEMOIZE":
+                    memo[len(memo)] = stack[-1]
+                case "BINGET" | "LONG_BINGET":
+                    stack.append(memo[argument])
+                case "GLOBAL":
+                    stack.append(_named(*str(argument).split(" ", 1)))
+                case "STACK_GLOBAL":
+                    name, module = stack.pop(), stack.pop()
+                    stack.append(_named(module, name))
+                case "BINPERSID":
+                    stack.append(_storage(stack.pop(), storages))
+                case "REDUCE" | "NEWOBJ" | "NEWOBJ_EX":
+                    if opcode.name == "NEWOBJ_EX":
+                        stack.pop()  # keywords, which no function of `BUILDERS` takes
+                    arguments, function = stack.pop(), stack.pop()
+                    if arguments and type(arguments) is tuple and type(arguments[0]) is list:
+                        source.spend(len(arguments[0]))
+                    stack.append(_call(function, arguments))
+                case "APPEND" | "APPENDS":
+                    values = [stack.pop()] if opcode.name == "APPEND" else pop_mark()
+                    if type(stack[-1]) is list:
+                        stack[-1].extend(values)
+                case "SETITEM" | "SETITEMS":
+                    items = [stack.pop(-2), stack.pop()] if opcode.name == "SETITEM" else pop_mark()
+                    for key, value in zip(items[::2], items[1::2], strict=True):
+                        _set(stack[-1], key, value)
+                case _:
+                    raise ValueError(f"PyTorch does not use {opcode.name}")
+    except LookupError as error:
+        raise ValueError(f"the pickle is not as PyTorch writes it ({error!r})") from error
 
 
-# ---------------------------------------------------------------------------------------------
-# The files
+def _named(module, name):
+    if type(module) is not str or type(name) is not str:
+        raise ValueError("the pickle has a name that is no text")
+    return BUILDERS.get((module, name), INERT_TENSOR if module == "torch._utils" else INERT)
+
+
+def _call(function, arguments):
+    # The only functions that can be on the stack are those of `BUILDERS`.
+    if not isinstance(function, types.FunctionType):
+        return function if isinstance(function, _Inert) else INERT
+    if type(arguments) is not tuple or len(arguments) > 16:
+        raise ValueError("the pickle calls a function without arguments")
+    return function(*arguments)
+
+
+def _storage(pid, storages):
+    """`("storage", type, key, device, count)`, in older files with a view of another one."""
+    kind = pid[0] if type(pid) is tuple and pid else None
+    if type(kind) is str and kind == "module":
+        return INERT
+    known = type(kind) is str and kind == "storage" and len(pid) in (5, 6)
+    if not known or type(pid[2]) is not str or not _is_count(pid[4]):
+        raise ValueError("the pickle refers to a storage in a way that PyTorch does not")
+    if len(pid) == 6 and pid[5] is not None:
+        raise ValueError("the pickle has storages inside storages, as before PyTorch 0.4")
+    dtype = pid[1] if isinstance(pid[1], np.dtype) else None
+    storage = storages.setdefault(pid[2], _Storage(pid[2], dtype, pid[4]))
+    if storage.dtype is not dtype or storage.count != pid[4]:
+        raise ValueError(f"the pickle has two storages {quoted(pid[2])}")
+    return storage
 
 
 def read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
@@ -340,7 +326,7 @@ def _read_zip(file, size):
     length = entries[f"{tops[0]}/data.pkl"].file_size
     if length > MAX_PICKLE_BYTES:
         raise ValueError(f"data.pkl has {length} bytes")
-    top = _Unpickler(io.BytesIO(fetch("data.pkl").data), length, {}).load()
+    top = _load(io.BytesIO(fetch("data.pkl").data), length, {})
     return _materialise(top, size, lambda x: fetch(f"data/{x.key}", x.count * x.dtype.itemsize))
 
 
@@ -349,7 +335,7 @@ def _read_legacy(file, size):
     storages: dict[str, _Storage] = {}
 
     def load(storages):
-        return _Unpickler(file, size - file.tell(), storages).load()
+        return _load(file, size - file.tell(), storages)
 
     load({})
     version = load({})

@@ -48,6 +48,30 @@ def depthwise(array):
     return array.transpose(2, 3, 0, 1)
 
 
+def layer_norm(theirs: str, ours: str) -> list[Row]:
+    """The rows of PyTorch's LayerNorm; `theirs` is a pattern, `ours` a layer."""
+    return [
+        (rf"{theirs}\.weight", rf"{ours}/gamma", as_is),
+        (rf"{theirs}\.bias", rf"{ours}/beta", as_is),
+    ]
+
+
+def linear(theirs: str, ours: str) -> list[Row]:
+    """The rows of PyTorch's Linear; it may have no bias."""
+    return [
+        (rf"{theirs}\.weight", rf"{ours}/kernel", dense),
+        (rf"{theirs}\.bias", rf"{ours}/bias", as_is),
+    ]
+
+
+def conv2d(theirs: str, ours: str) -> list[Row]:
+    """The rows of PyTorch's Conv2d; it may have no bias."""
+    return [
+        (rf"{theirs}\.weight", rf"{ours}/kernel", conv),
+        (rf"{theirs}\.bias", rf"{ours}/bias", as_is),
+    ]
+
+
 @functools.cache
 def sources() -> tuple[Source, ...]:
     """The `SOURCES` of every module in this folder."""

@@ -1,33 +1,38 @@
 """Google's Mixer files (`.npz`), in flax's names and in the older ones before flax linen."""
 
-from keras_shiftmlp.checkpoints.sources import Source, as_is
+from keras_shiftmlp.checkpoints.sources import Row, Source, as_is
+
+
+def _norm(theirs: str, ours: str) -> list[Row]:
+    return [
+        (f"{theirs}/scale", rf"{ours}/gamma", as_is),
+        (f"{theirs}/bias", rf"{ours}/beta", as_is),
+    ]
+
 
 _BLOCK = r"MixerBlock_(\d+)"
 FLAX = [
     (r"stem/(kernel|bias)", r"stem/\1", as_is),
-    (rf"{_BLOCK}/LayerNorm_0/scale", r"block_\1_token_norm/gamma", as_is),
-    (rf"{_BLOCK}/LayerNorm_0/bias", r"block_\1_token_norm/beta", as_is),
-    (rf"{_BLOCK}/LayerNorm_1/scale", r"block_\1_channel_norm/gamma", as_is),
-    (rf"{_BLOCK}/LayerNorm_1/bias", r"block_\1_channel_norm/beta", as_is),
+    *_norm(f"{_BLOCK}/LayerNorm_0", r"block_\1_token_norm"),
+    *_norm(f"{_BLOCK}/LayerNorm_1", r"block_\1_channel_norm"),
     (rf"{_BLOCK}/(token|channel)_mixing/Dense_0/(kernel|bias)", r"block_\1_\2_fc1/\3", as_is),
     (rf"{_BLOCK}/(token|channel)_mixing/Dense_1/(kernel|bias)", r"block_\1_\2_fc2/\3", as_is),
-    (r"pre_head_layer_norm/scale", "norm/gamma", as_is),
-    (r"pre_head_layer_norm/bias", "norm/beta", as_is),
+    *_norm("pre_head_layer_norm", "norm"),
     (r"head/(kernel|bias)", r"predictions/\1", as_is),
 ]
 
 _BLOCK = r"Mixer/encoderblock_(\d+)"
-_PHASE = rf"{_BLOCK}/(token|channel)_mixing_phase_0"
 FLAX_BEFORE_LINEN = [
     (r"embedding/(kernel|bias)", r"stem/\1", as_is),
-    (rf"{_BLOCK}/LayerNorm_0/scale", r"block_\1_token_norm/gamma", as_is),
-    (rf"{_BLOCK}/LayerNorm_0/bias", r"block_\1_token_norm/beta", as_is),
+    *_norm(f"{_BLOCK}/LayerNorm_0", r"block_\1_token_norm"),
     # The second norm is numbered per class in some files, over all submodules in others.
-    (rf"{_BLOCK}/LayerNorm_[12]/scale", r"block_\1_channel_norm/gamma", as_is),
-    (rf"{_BLOCK}/LayerNorm_[12]/bias", r"block_\1_channel_norm/beta", as_is),
-    (rf"{_PHASE}/(kernel|bias)(\d)", r"block_\1_\2_fc\4/\3", as_is),
-    (r"Mixer/encoder_norm/scale", "norm/gamma", as_is),
-    (r"Mixer/encoder_norm/bias", "norm/beta", as_is),
+    *_norm(f"{_BLOCK}/LayerNorm_[12]", r"block_\1_channel_norm"),
+    (
+        rf"{_BLOCK}/(token|channel)_mixing_phase_0/(kernel|bias)(\d)",
+        r"block_\1_\2_fc\4/\3",
+        as_is,
+    ),
+    *_norm("Mixer/encoder_norm", "norm"),
     (r"head/(kernel|bias)", r"predictions/\1", as_is),
 ]
 
