@@ -1,5 +1,7 @@
 """Global filter: GFNet's token mixing, a product in the frequency domain."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -49,7 +51,7 @@ class GlobalFilter(keras.layers.Layer):
     # One weight per frequency of the map.
     needs_known_size = True
 
-    def __init__(self, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, kernel_initializer: Any = "glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -101,7 +103,7 @@ class GlobalFilter(keras.layers.Layer):
         """
         if array.ndim != 4 or array.shape[2:] != shape[2:]:
             return array
-        return resample_bicubic(array, shape[:2], align_corners=True)
+        return resample_bicubic(array, (shape[0], shape[1]), align_corners=True)
 
     def get_config(self):
         initializer = keras.initializers.serialize(self.kernel_initializer)

@@ -1,6 +1,7 @@
 """Hire-MLP's token mixing: MLPs over regions of rows and columns that are rolled between blocks."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -61,7 +62,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
         self,
         region_size: int = 2,
         shift: int = 0,
-        kernel_initializer="glorot_uniform",
+        kernel_initializer: Any = "glorot_uniform",
         lora_rank: int | None = None,
         **kwargs,
     ):

@@ -1,6 +1,7 @@
 """Learned position embedding of a map."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -37,7 +38,7 @@ class PositionEmbedding(keras.layers.Layer):
 
     needs_known_size = True
 
-    def __init__(self, initializer="zeros", **kwargs):
+    def __init__(self, initializer: Any = "zeros", **kwargs):
         super().__init__(**kwargs)
         self.initializer = keras.initializers.get(initializer)
 

@@ -1,6 +1,7 @@
 """Shifted window attention: the token mixing of Swin Transformer."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -67,7 +68,7 @@ class ShiftedWindowAttention(keras.layers.Layer):
         window_size: int = 7,
         shift_size: int = 0,
         always_partition: bool = False,
-        kernel_initializer="glorot_uniform",
+        kernel_initializer: Any = "glorot_uniform",
         lora_rank: int | None = None,
         **kwargs,
     ):
@@ -174,7 +175,7 @@ class ShiftedWindowAttention(keras.layers.Layer):
         def regions(length, last):
             """0 before the last window, 1 in it, 2 from the start of the region to hide."""
             line = ops.arange(length, dtype="int32")
-            return sum(ops.cast(line >= start, "int32") for start in (length - window, last))
+            return ops.cast(line >= length - window, "int32") + ops.cast(line >= last, "int32")
 
         # (H', 1) and (1, W') -> (H', W') -> (H' / w, w, W' / w, w) -> (windows, N)
         region = 3 * regions(rows, bottom)[:, None] + regions(columns, right)

@@ -1,6 +1,7 @@
 """Weighted Permute-MLP: Vision Permutator's mixing along the height, the width and the channels."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -51,7 +52,9 @@ class WeightedPermuteMLP(keras.layers.Layer):
     # The rows of two kernels stand for the positions.
     needs_known_size = True
 
-    def __init__(self, kernel_initializer="glorot_uniform", lora_rank: int | None = None, **kwargs):
+    def __init__(
+        self, kernel_initializer: Any = "glorot_uniform", lora_rank: int | None = None, **kwargs
+    ):
         super().__init__(**kwargs)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.lora_rank = lora_rank
