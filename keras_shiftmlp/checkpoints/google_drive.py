@@ -50,7 +50,7 @@ def _download(address, path, sha256, sha256_prefix):
     """Puts the file at `path` once its content is known to be right."""
     try:
         import gdown
-        from gdown.exceptions import GDownException
+        from gdown.exceptions import DownloadError
     except ImportError as error:
         raise ImportError(
             "Google Drive needs gdown: pip install 'keras_shiftmlp[drive]'"
@@ -59,7 +59,7 @@ def _download(address, path, sha256, sha256_prefix):
         fresh = Path(temporary) / "download"
         try:
             gdown.download(id=file_id(address), output=str(fresh), quiet=True, timeout=30)
-        except GDownException as error:
+        except DownloadError as error:
             raise ConnectionError(f"{address} cannot be downloaded: {error}") from error
         containers.container(fresh)
         verified(fresh, sha256, sha256_prefix)

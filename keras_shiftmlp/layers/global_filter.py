@@ -103,8 +103,7 @@ class GlobalFilter(keras.layers.Layer):
         """
         if array.ndim != 4 or array.shape[2:] != shape[2:]:
             return array
-        rows, columns = shape[:2]
-        return resample_bicubic(array, (rows, columns), align_corners=True)
+        return resample_bicubic(array, (shape[0], shape[1]), align_corners=True)
 
     def get_config(self):
         initializer = keras.initializers.serialize(self.kernel_initializer)

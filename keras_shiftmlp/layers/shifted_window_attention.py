@@ -175,8 +175,7 @@ class ShiftedWindowAttention(keras.layers.Layer):
         def regions(length, last):
             """0 before the last window, 1 in it, 2 from the start of the region to hide."""
             line = ops.arange(length, dtype="int32")
-            is_late = ops.cast(line >= length - window, "int32")
-            return is_late + ops.cast(line >= last, "int32")
+            return ops.cast(line >= length - window, "int32") + ops.cast(line >= last, "int32")
 
         # (H', 1) and (1, W') -> (H', W') -> (H' / w, w, W' / w, w) -> (windows, N)
         region = 3 * regions(rows, bottom)[:, None] + regions(columns, right)

@@ -1,9 +1,8 @@
 """MS-MLP with Swin Transformer: mix-shift blocks on the large maps, window attention on the others.
 
 Paper: https://arxiv.org/abs/2202.06510 (Zheng et al., 2022), section 3.5 and Table 5. A
-reconstruction: there is no published code. The paper puts two MS-blocks on patches of 2 pixels in
-front of Swin Transformer, with half its width, and replaces its first stage by MS-blocks. It leaves
-open how many, their kernel sizes and the norms between the stages: these follow the MS-MLP code.
+reconstruction without published code: two MS-blocks on patches of 2 pixels stand in front of Swin
+Transformer, and MS-blocks replace its first stage. How many is open; the rest follows MS-MLP's code.
 """
 
 from collections.abc import Sequence
@@ -88,8 +87,8 @@ def ms_mlp_swin(
     (None, 5)
     """
     check_stages(dims=dims, depths=depths)
-    check_integers(patch_size=patch_size, dims=dims, depths=depths)
-    check_integers(window_size=window_size, num_heads=num_heads)
+    sizes = dict(patch_size=patch_size, window_size=window_size, num_heads=num_heads)
+    check_integers(**sizes, dims=dims, depths=depths)
     check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
     for dim, sizes in zip(dims, kernel_sizes):
         check_groups(sizes, shifts)
@@ -111,14 +110,13 @@ def ms_mlp_swin(
                 x = patch_embedding(x, dim, 2 if s else patch_size, name=stem)
                 x = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{stem}_norm")(x)
             else:
-                start = dict(use_bias=False, kernel_initializer=NORMAL)
                 x = PatchMerging(name=stem)(x)
                 x = keras.layers.LayerNormalization(epsilon=epsilon, name=f"{stem}_norm")(x)
-                x = Dense(dim, **start, name=f"{stem}_reduction")(x)
+                start = dict(kernel_initializer=NORMAL, name=f"{stem}_reduction")
+                x = Dense(dim, use_bias=False, **start)(x)
             for i in range(depth):
-                block = dict[str, Any](
-                    mlp_ratio=mlp_ratio, drop_path_rate=next(rates), name=f"stage_{s}_block_{i}"
-                )
+                block: dict[str, Any] = dict(mlp_ratio=mlp_ratio, name=f"stage_{s}_block_{i}")
+                block["drop_path_rate"] = next(rates)
                 if s < mixing:
                     block |= dict(kernel_sizes=kernel_sizes[s], shifts=shifts)
                     x = ms_mlp.ms_mlp_block(x, **block, layer_scale_init=layer_scale_init)

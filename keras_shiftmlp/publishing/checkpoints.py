@@ -125,7 +125,7 @@ def publish(
             _write_repository(merged, weights, entry, push_to_hub or "owner/repo", repository)
             if hub_folder:
                 shutil.copytree(repository, hub_folder, dirs_exist_ok=True)
-            if hub:
+            if hub and push_to_hub:
                 hub.create_repo(push_to_hub, exist_ok=True)
                 hub.upload_folder(repo_id=push_to_hub, folder_path=repository)
     return entry

@@ -51,7 +51,8 @@ def verify(
     images = np.stack([eval_transform(model)(path) for path in paths])
     facts = model.preprocessing
     # As the originals normalise: to [0, 1] first, then by mean and standard deviation.
-    pixels = (images / np.float32(255) - np.float32(facts.mean)) / np.float32(facts.std)
+    mean, std = (np.array(values, "float32") for values in (facts.mean, facts.std))
+    pixels = (images / np.float32(255) - mean) / std
     theirs = original_logits(source, network.name, network.config, weights, pixels)
     difference = float(np.abs(model.predict(images, verbose=0) - theirs).max())
     relative = difference / max(1.0, float(np.abs(theirs).max()))
