@@ -2,7 +2,7 @@
 
 Paper: https://arxiv.org/abs/2202.06510 (Zheng et al., 2022), section 3.5 and Table 5. A
 reconstruction without published code: two MS-blocks on patches of 2 pixels stand in front of Swin
-Transformer, and MS-blocks replace its first stage. How many is open; the rest follows MS-MLP's code.
+Transformer, MS-blocks replace its first stage. How many is open; the rest is as in MS-MLP's code.
 """
 
 from collections.abc import Sequence
@@ -87,8 +87,8 @@ def ms_mlp_swin(
     (None, 5)
     """
     check_stages(dims=dims, depths=depths)
-    sizes = dict(patch_size=patch_size, window_size=window_size, num_heads=num_heads)
-    check_integers(**sizes, dims=dims, depths=depths)
+    check_integers(patch_size=patch_size, dims=dims, depths=depths)
+    check_integers(window_size=window_size, num_heads=num_heads)
     check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
     for dim, sizes in zip(dims, kernel_sizes):
         check_groups(sizes, shifts)
