@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.precision import policy_map
 from keras_shiftmlp.layers.split_attention import SplitAttention
@@ -99,9 +100,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
         """The two dense layers of a branch and the norm between them."""
         hidden_dim, size = max(1, channels // 2), self.region_size * channels
         fc1 = self._dense(size, hidden_dim, use_bias=False, name=f"{name}_fc1")
-        norm = keras.layers.BatchNormalization(
-            **BATCH_NORM, dtype=self.dtype_policy, name=f"{name}_norm"
-        )
+        norm = BatchNormalization(**BATCH_NORM, dtype=self.dtype_policy, name=f"{name}_norm")
         norm.build((None, None, None, hidden_dim))
         return fc1, norm, self._dense(hidden_dim, size, name=f"{name}_fc2")
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.kernels.dense import Dense, Product, product
 from keras_shiftmlp.kernels.depthwise import DepthwiseConv2D, depthwise_conv
 from keras_shiftmlp.kernels.initializers import initial, initializers
@@ -101,7 +102,7 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
         else:
             phase = DepthwiseConv2D(3, dtype=self.dtype_policy, name=f"{name}_phase")
             phase.build(input_shape)
-        norm = keras.layers.BatchNormalization(
+        norm = BatchNormalization(
             momentum=0.9, epsilon=NORM_EPSILON, dtype=self.dtype_policy, name=f"{name}_norm"
         )
         norm.build(input_shape)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.layers.functional import (
     NORMAL,
     add_branch,
@@ -43,11 +44,11 @@ PAPER = {
 
 def hire_mlp_block(x, *, region_size, shift, mlp_ratio, drop_path_rate, name):
     """Section 3 of the paper on `(B, H, W, C)`: rearrangement, then a channel MLP."""
-    y = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_spatial_norm")(x)
+    y = BatchNormalization(**BATCH_NORM, name=f"{name}_spatial_norm")(x)
     y = HierarchicalRearrangement(region_size, shift, NORMAL, name=f"{name}_spatial")(y)
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
 
-    y = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_channel_norm")(x)
+    y = BatchNormalization(**BATCH_NORM, name=f"{name}_channel_norm")(x)
     hidden_dim = mlp_ratio * x.shape[-1]
     y = channel_mlp(y, hidden_dim, kernel_initializer=NORMAL, name=f"{name}_channel")
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
@@ -96,7 +97,7 @@ def hire_mlp(
             name = f"stage_{s}"
             conv = (3, 2, 1) if s else (7, 4, 2)  # kernel size, stride and padding
             x = strided_conv(x, dim, *conv, kernel_initializer=NORMAL, name=f"{name}_stem")
-            x = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_stem_norm")(x)
+            x = BatchNormalization(**BATCH_NORM, name=f"{name}_stem_norm")(x)
             x = keras.layers.ReLU(name=f"{name}_stem_relu")(x)
             for i in range(depth):
                 x = hire_mlp_block(
@@ -108,7 +109,7 @@ def hire_mlp(
                     name=f"{name}_block_{i}",
                 )
             if s == len(dims) - 1:
-                x = keras.layers.BatchNormalization(**BATCH_NORM, name="norm")(x)
+                x = BatchNormalization(**BATCH_NORM, name="norm")(x)
             x = pyramid_level(x, 4 * 2**s)
         return x
 

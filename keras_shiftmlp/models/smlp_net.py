@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.kernels.depthwise import DepthwiseConv2D
 from keras_shiftmlp.kernels.gelu import gelu
 from keras_shiftmlp.layers.functional import add_branch, channel_mlp, linear_rates, pyramid_level
@@ -40,10 +41,10 @@ HEAD_INITIALIZER = {
 
 def smlp_net_block(x, *, mlp_ratio, drop_path_rate, name):
     """Section 3 of the paper on `(B, H, W, C)`: local and sparse mixing, then a channel MLP."""
-    y = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_local_norm")(x)
+    y = BatchNormalization(**BATCH_NORM, name=f"{name}_local_norm")(x)
     y = keras.layers.Activation(gelu, name=f"{name}_local_gelu")(y)
     y = DepthwiseConv2D(3, name=f"{name}_local_conv")(y)
-    y = keras.layers.BatchNormalization(**BATCH_NORM, name=f"{name}_spatial_norm")(y)
+    y = BatchNormalization(**BATCH_NORM, name=f"{name}_spatial_norm")(y)
     y = keras.layers.Activation(gelu, name=f"{name}_spatial_gelu")(y)
     y = SparseMLP(name=f"{name}_spatial")(y)
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
@@ -87,7 +88,7 @@ def smlp_net(
                 i, rate = next(rates)  # the released files number the blocks across the stages
                 x = smlp_net_block(x, mlp_ratio=mlp_ratio, drop_path_rate=rate, name=f"block_{i}")
             if s == len(dims) - 1:
-                x = keras.layers.BatchNormalization(**BATCH_NORM, name="norm")(x)
+                x = BatchNormalization(**BATCH_NORM, name="norm")(x)
             x = pyramid_level(x, patch_size * 2**s)
         return x
 

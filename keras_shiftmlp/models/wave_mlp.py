@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import keras
 
+from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.layers.functional import (
     NORMAL,
     add_branch,
@@ -46,7 +47,7 @@ PAPER = {
 def normalize(x, norm, name):
     """BatchNormalization, or one mean and variance over each image's positions and channels."""
     if norm == "batch":
-        return keras.layers.BatchNormalization(momentum=0.9, epsilon=NORM_EPSILON, name=name)(x)
+        return BatchNormalization(momentum=0.9, epsilon=NORM_EPSILON, name=name)(x)
     return keras.layers.GroupNormalization(groups=1, epsilon=NORM_EPSILON, name=name)(x)
 
 
