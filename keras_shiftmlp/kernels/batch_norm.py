@@ -15,5 +15,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         if keras.backend.backend() != "openvino":
             return super().call(inputs, training=training, mask=mask)
-        scale = self.gamma * ops.rsqrt(self.moving_variance + self.epsilon)
-        return inputs * scale + (self.beta - self.moving_mean * scale)
+        # In float32, as Keras normalises on the other backends.
+        gamma, beta, mean, variance = (
+            ops.cast(weight, "float32")
+            for weight in (self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        )
+        scale = gamma * ops.rsqrt(variance + self.epsilon)
+        outputs = ops.cast(inputs, "float32") * scale + (beta - mean * scale)
+        return ops.cast(outputs, self.compute_dtype)
