@@ -12,7 +12,8 @@ device. A training step is forward, backward and AdamW. Weights are random.
 
 A process holds one network. Processes build and compile in parallel. When a window of time is
 over, all stop, and those that are ready are timed one by one. This repeats until the time is up.
-Each row is written at once. Compiled programs stay in `--cache`: a second call compiles the rest.
+Each row is written at once. Compiled programs stay in `--cache`. A second call with `--resume`
+keeps the rows of the first and measures the others.
 """
 
 import argparse
@@ -48,14 +49,14 @@ MODELS = (
 
 
 def all_jobs(args) -> list[dict]:
-    """The processes to start, in order. A process that compiles has one mode, so none waits."""
+    """The processes to start, in order."""
     cache, log = Path(args.cache), str(Path(args.out).with_suffix(".log"))
     common = {
         "batch": args.batch,
         "pixels": args.pixels,
         "product_side": args.product_side,
         "row_seconds": args.row_seconds,
-        "kernels": args.kernels,
+        "kernels": False,
         "log": log,
     }
     environment = {
@@ -67,23 +68,18 @@ def all_jobs(args) -> list[dict]:
         "TORCHINDUCTOR_COMPILE_THREADS": "4",
         "TF_CPP_MIN_LOG_LEVEL": "2",
     }
-    jobs = [{**common, "engine": "machine", "model": "", "modes": [], "environment": environment}]
+    machine = {"engine": "machine", "model": "", "modes": ["product", "copy"]}
+    jobs = [{**common, **machine, "environment": environment}]
     for engine in (engine for engine in ENGINES if engine in args.engines):
-        backend = "jax" if engine == "jax" else "torch"
-        compiles = engine not in ("torch", "timm")
-        # Training takes longer to compile, so it starts first.
-        for modes in [["train"], ["predict"]] if compiles else [list(MODES)]:
-            jobs += [
-                {
-                    **common,
-                    "engine": engine,
-                    "model": model,
-                    "modes": modes,
-                    "environment": {**environment, "KERAS_BACKEND": backend},
-                }
-                for model in args.models
-                if model in TIMM or not engine.startswith("timm")
-            ]
+        own = {**common, "engine": engine, "environment": environment.copy()}
+        own["environment"]["KERAS_BACKEND"] = "jax" if engine == "jax" else "torch"
+        models = [name for name in args.models if name in TIMM or not engine.startswith("timm")]
+        # A process that compiles has one mode. Training takes longer, so it starts first.
+        for modes in [list(MODES)] if engine in ("torch", "timm") else [["train"], ["predict"]]:
+            jobs += [{**own, "model": name, "modes": modes} for name in models]
+        if engine in ("torch", "jax"):
+            own = {**own, "modes": ["train"], "kernels": True}
+            jobs += [{**own, "model": name} for name in args.kernels if name in models]
     return jobs
 
 
@@ -112,6 +108,11 @@ def used_gb() -> float:
     return int(subprocess.run(command, capture_output=True, text=True).stdout.split()[0]) / 1e3
 
 
+def need_gb(job: dict) -> float:
+    """Memory that a process takes while it prepares; only `torch.compile` trains a whole batch."""
+    return 10 if job["engine"].endswith("-compile") else 2
+
+
 def received(job: dict, timeout: float) -> dict:
     """The next message of a job; `done` if its process has ended or is too slow."""
     try:
@@ -128,12 +129,9 @@ def prepare(queue: list, preparing: list, ready: list, until: float, args) -> No
     """Starts jobs and waits until all are ready, the memory is full or the window is over."""
     context = multiprocessing.get_context("spawn")
     while time.monotonic() < until:
-        # A process of `torch.compile` runs a whole batch, one of JAX tries kernels.
-        need = {True: 10, False: 2}
-        room = args.memory - used_gb()
-        room -= sum(need[job["engine"].endswith("-compile")] for job in preparing)
+        room = args.memory - used_gb() - sum(need_gb(job) for job in preparing)
         while queue and len(preparing) < args.workers:
-            room -= need[queue[0]["engine"].endswith("-compile")]
+            room -= need_gb(queue[0])
             if room < 0 and (preparing or ready):
                 break
             start(queue[0], context)
@@ -184,7 +182,8 @@ def write(results: dict, out: str) -> None:
     temporary.replace(out)
 
 
-def run(args) -> None:
+def run(args) -> dict:
+    """Measures until the time is over. Returns what the file holds."""
     end = time.monotonic() + args.seconds
     packages = ("keras", "jax", "torch", "timm")
     results = {
@@ -195,7 +194,18 @@ def run(args) -> None:
         "kernels": [],
         "failures": [],
     }
-    queue, preparing, ready = all_jobs(args), [], []
+    if args.resume:
+        results = json.loads(Path(args.out).read_text()) | {"failures": []}
+    known = {(row["model"], row["engine"], row["mode"], False) for row in results["rows"]}
+    known |= {(row["model"], row["engine"], "train", True) for row in results["kernels"]}
+    queue = [
+        job
+        for job in all_jobs(args)
+        if not all(
+            (job["model"], job["engine"], mode, job["kernels"]) in known for mode in job["modes"]
+        )
+    ]
+    preparing, ready = [], []
     try:
         while (queue or preparing or ready) and time.monotonic() < end:
             last = end - args.reserve
@@ -215,6 +225,7 @@ def run(args) -> None:
             results["failures"].append({**who, "error": "not ready in time"})
         write(results, args.out)
     print(f"{len(results['rows'])} rows, {len(results['failures'])} failures: {args.out}")
+    return results
 
 
 def version(package: str) -> str | None:
@@ -295,9 +306,10 @@ def main():
     parser.add_argument("--reserve", type=float, default=20, help="last seconds, for timing only")
     parser.add_argument("--row-seconds", type=float, default=0.3, help="of repeats, at least")
     parser.add_argument("--workers", type=int, default=14, help="processes that compile at a time")
-    parser.add_argument("--memory", type=float, default=45, help="GB for processes that wait")
+    parser.add_argument("--memory", type=float, default=50, help="GB for processes that wait")
     parser.add_argument("--cache", default=str(Path(tempfile.gettempdir(), "keras_shiftmlp_gpu")))
     parser.add_argument("--out", default="gpu.json")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that OUT has")
     parser.add_argument("--smoke", action="store_true", help="two networks, two tiny images")
     parser.add_argument("--from-json", metavar="FILE", help="print the tables of FILE")
     args = parser.parse_args()
@@ -309,8 +321,9 @@ def main():
         smoke = {"models": ["MixerS32", "MSMLPNano"], "batch": 2, "pixels": 32, "workers": 2}
         vars(args).update({**smoke, "kernels": ["MixerS32"], "product_side": 128})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
-    run(args)
-    print(tables(json.loads(Path(args.out).read_text())))
+    results = run(args)
+    if any(row["engine"] == "machine" for row in results["rows"]):
+        print(tables(results))
 
 
 if __name__ == "__main__":

@@ -34,13 +34,13 @@ def work(job: dict, parent) -> None:
         parent.send({"ready": True})
         parent.recv()
         for mode, (step, wait, facts) in found.items():
-            row = {**who, "mode": mode, **facts}
-            row |= timed(step, wait, job["row_seconds"])
+            if job["kernels"]:
+                parent.send({"kernels": {**who, "kernels": top_kernels(step, wait)}})
+                continue
+            row = {**who, "mode": mode, **facts, **timed(step, wait, job["row_seconds"])}
             if job["engine"] != "jax":
                 row["peak_gb"] = torch_peak_gb()
             parent.send({"rows": row})
-            if mode == "train" and job["model"] in job["kernels"]:
-                parent.send({"kernels": {**who, "kernels": top_kernels(step, wait)}})
     except Exception as error:
         text = f"{type(error).__name__}: {error}"[:1000]
         parent.send({"failures": {**who, "modes": job["modes"], "error": text}})
@@ -93,8 +93,8 @@ def batch(job: dict):
 
 def jax_steps(job: dict) -> dict:
     """`(step, wait, facts)` by mode, compiled but not run."""
-    if job["model"] in job["kernels"]:
-        import torch  # noqa: F401  its profiler sees the kernels of JAX as well
+    if job["kernels"]:
+        import torch  # noqa: F401  takes seconds, which belong here and not to the turn
     import jax
     import keras
 
@@ -271,7 +271,7 @@ def torch_peak_gb() -> float | None:
 
 
 def top_kernels(step, wait, count: int = 12) -> list[dict]:
-    """The kernels that take the most time in a step."""
+    """The kernels that take the most time in a step; PyTorch's profiler sees those of JAX too."""
     import torch
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
