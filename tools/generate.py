@@ -57,6 +57,9 @@ TABLES = {
     ),
     ("weights/README.md", "weights"): report.weights_table,
     ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
+    ("docs/nano.md", "probes"): lambda: printed(
+        "weights/results.py", "--probes", "docs/nano_probes.json"
+    ),
 }
 
 

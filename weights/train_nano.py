@@ -31,7 +31,7 @@ parser.add_argument("--data", type=Path, required=True)
 parser.add_argument("--out", type=Path, required=True)
 parser.add_argument("--epochs", type=int, default=200)
 parser.add_argument("--batch-size", type=int, default=256)
-parser.add_argument("--learning-rate", type=float, default=4e-3)
+parser.add_argument("--learning-rate", type=float, default=2e-3)
 parser.add_argument("--warmup", type=float, default=0.2, help="share of the run")
 parser.add_argument("--weight-decay", type=float, default=0.05)
 parser.add_argument("--label-smoothing", type=float, default=0.1)
@@ -40,7 +40,7 @@ parser.add_argument("--translate", type=int, default=4, help="largest distance i
 parser.add_argument("--cutout", type=int, default=8, help="side of the grey square in pixels")
 parser.add_argument("--color", type=float, default=0.2, help="largest change of brightness, ...")
 parser.add_argument("--cutmix", type=float, default=0.5, help="share of the batches mixed")
-parser.add_argument("--cutmix-start", type=float, default=0.5, help="share of the run before it")
+parser.add_argument("--cutmix-start", type=float, default=0.25, help="share of the run before it")
 parser.add_argument("--drop-path-rate", type=float, default=0.0)
 parser.add_argument("--hold-out", type=int, default=0, help="images to choose settings on")
 parser.add_argument("--hyperparameters", type=json.loads, default={}, help="JSON, for the model")
@@ -208,7 +208,8 @@ for variables, found in (
         variable.assign(value)
 args.out.mkdir(parents=True, exist_ok=True)
 final.set_weights([np.asarray(variable.value) for variable in model.weights])
-measured = training.evaluate(final, test)
+scores = final.predict(test.resized(size).source, batch_size=1000, verbose=0)
+top1 = float((scores.argmax(1) == test.labels).mean())
 settings = {key: value for key, value in vars(args).items() if key not in ("data", "out")}
 card = {
     **settings,
@@ -219,9 +220,9 @@ card = {
     "device": jax.devices()[0].device_kind,
     "history": history,
     "seconds": sum(row["seconds"] for row in history),
-    "validation" if args.hold_out else "test": measured,
+    "validation" if args.hold_out else "test": {"images": len(test), "top1": top1},
     "finished": time.strftime("%Y-%m-%d", time.gmtime()),
 }
 (args.out / "card.json").write_text(json.dumps(card, indent=1) + "\n")
 final.save(args.out / "model.keras")
-print(f"top-1 {measured['top1']:.2%} on {measured['images']} images", flush=True)
+print(f"top-1 {top1:.2%} on {len(test)} images", flush=True)

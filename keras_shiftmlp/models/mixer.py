@@ -34,7 +34,7 @@ CONFIGS = {
     "L/16": dict(patch_size=16, dim=1024, depth=24, tokens_mlp_dim=512, channels_mlp_dim=4096),
     "H/14": dict(patch_size=14, dim=1280, depth=32, tokens_mlp_dim=640, channels_mlp_dim=5120),
     # Ours, for images of 32 x 32: 64 tokens, the paper's ratios of the widths.
-    "Nano/4": dict(patch_size=4, dim=128, depth=8, tokens_mlp_dim=64, channels_mlp_dim=512),
+    "Nano/4": dict(patch_size=4, dim=128, tokens_mlp_dim=64, channels_mlp_dim=512, norm="batch"),
 }
 # Tables 1 and 2; the parameters are without the head.
 PAPER = {
@@ -52,18 +52,15 @@ def mixer_block(
     x, *, tokens_mlp_dim, channels_mlp_dim, gelu, norm, norm_epsilon, drop_path_rate, name
 ):
     """Eq. 1 of the paper on `(B, S, C)`."""
+    start = dict(gelu=gelu, kernel_initializer="lecun_normal")
     # U = X + token MLP(norm(X))
     y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_token_norm")
-    y = token_mixing_mlp(
-        y, tokens_mlp_dim, gelu=gelu, kernel_initializer="lecun_normal", name=f"{name}_token"
-    )
+    y = token_mixing_mlp(y, tokens_mlp_dim, **start, name=f"{name}_token")
     x = add_branch(x, y, drop_path_rate, name=f"{name}_token")
 
     # Y = U + channel MLP(norm(U))
     y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_channel_norm")
-    y = channel_mlp(
-        y, channels_mlp_dim, gelu=gelu, kernel_initializer="lecun_normal", name=f"{name}_channel"
-    )
+    y = channel_mlp(y, channels_mlp_dim, **start, name=f"{name}_channel")
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 

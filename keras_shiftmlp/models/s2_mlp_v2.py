@@ -48,18 +48,14 @@ PAPER = {
 }
 
 
-def s2_mlp_v2_block(
-    x, *, mlp_ratio, ratio, pooling, norm, norm_epsilon, kernel_initializer, drop_path_rate, name
-):
+def s2_mlp_v2_block(x, *, mlp_ratio, ratio, pooling, norm, epsilon, init, drop_path_rate, name):
     """Section 4 of the paper on `(B, H, W, C)`: S2 attention, then a channel MLP."""
-    start = dict(kernel_initializer=kernel_initializer)
-
-    y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_spatial_norm")
-    y = S2Attention(ratio, pooling, **start, name=f"{name}_spatial")(y)
+    y = normalization(x, norm, epsilon=epsilon, name=f"{name}_spatial_norm")
+    y = S2Attention(ratio, pooling, kernel_initializer=init, name=f"{name}_spatial")(y)
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
 
-    y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_channel_norm")
-    y = channel_mlp(y, mlp_ratio * x.shape[-1], **start, name=f"{name}_channel")
+    y = normalization(x, norm, epsilon=epsilon, name=f"{name}_channel_norm")
+    y = channel_mlp(y, mlp_ratio * x.shape[-1], kernel_initializer=init, name=f"{name}_channel")
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 
@@ -84,8 +80,7 @@ def s2_mlp_v2(
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
         split_attention_ratio: Hidden width of the split attention, as a share of the channels.
         split_attention_pooling: `"sum"` over the positions, as in the paper, or `"mean"`.
-        kernel_initializer: Initializer of the dense kernels, by name or configuration. The paper
-            gives none; a normal distribution with a deviation of 0.02 is that of DeiT's code.
+        kernel_initializer: Initializer of the dense kernels. The paper gives none; this is DeiT's.
         final_norm: Whether a norm precedes the pooling.
         norm: `"layer"`, as in the paper, or `"batch"`.
         norm_epsilon: Epsilon of every norm.
@@ -120,8 +115,8 @@ def s2_mlp_v2(
                     ratio=split_attention_ratio,
                     pooling=split_attention_pooling,
                     norm=norm,
-                    norm_epsilon=norm_epsilon,
-                    kernel_initializer=kernel_initializer,
+                    epsilon=norm_epsilon,
+                    init=kernel_initializer,
                     drop_path_rate=next(rates),
                     name=f"stage_{s}_block_{i}",
                 )
