@@ -194,7 +194,7 @@ def run(args) -> dict:
         "kernels": [],
         "failures": [],
     }
-    if args.resume:
+    if args.resume and Path(args.out).exists():
         results = json.loads(Path(args.out).read_text()) | {"failures": []}
     known = {(row["model"], row["engine"], row["mode"], False) for row in results["rows"]}
     known |= {(row["model"], row["engine"], "train", True) for row in results["kernels"]}
@@ -309,7 +309,7 @@ def main():
     parser.add_argument("--memory", type=float, default=50, help="GB for processes that wait")
     parser.add_argument("--cache", default=str(Path(tempfile.gettempdir(), "keras_shiftmlp_gpu")))
     parser.add_argument("--out", default="gpu.json")
-    parser.add_argument("--resume", action="store_true", help="keep the rows that OUT has")
+    parser.add_argument("--resume", action="store_true", help="keep the rows of OUT, if any")
     parser.add_argument("--smoke", action="store_true", help="two networks, two tiny images")
     parser.add_argument("--from-json", metavar="FILE", help="print the tables of FILE")
     args = parser.parse_args()
