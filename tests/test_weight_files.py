@@ -17,8 +17,8 @@ import safetensors.numpy
 from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 PUBLISHED_PATHS = HERE / "published_variable_paths.json"
 PATHS = HERE / "variable_paths.json"

@@ -8,10 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-import keras
-import ml_dtypes
 import numpy as np
-import safetensors.numpy
 
 from keras_shiftmlp.checkpoints import containers, sources
 from keras_shiftmlp.checkpoints.sources import Row, as_is
@@ -117,43 +114,6 @@ def port(
     arrays.clear()
     for path, (_, variable) in variables.items():
         variable.assign(filled.pop(path))
-
-
-def save_safetensors(model, path: str | os.PathLike) -> None:
-    """Writes the weights of a model to a `.safetensors` file, which `weights=path` loads.
-
-    The keys are the paths of the variables, such as `block_0_channel_fc1/kernel`, and every weight
-    keeps its dtype.
-
-    Args:
-        model: A functional model, or an iterable of its layers.
-        path: Path of the file.
-
-    Raises:
-        ValueError: If two weights have the same path.
-
-    Example:
-
-    >>> import tempfile, os
-    >>> import keras_shiftmlp
-    >>> model = keras_shiftmlp.MSMLPNano(weights=None)
-    >>> path = os.path.join(tempfile.mkdtemp(), "nano.safetensors")
-    >>> save_safetensors(model, path)
-    >>> keras_shiftmlp.MSMLPNano(weights=path).count_params() == model.count_params()
-    True
-    """
-    arrays = {}
-    for layer in getattr(model, "layers", model):
-        for weight in layer.weights:
-            if weight.path in arrays:
-                raise ValueError(
-                    f"Each weight needs a path of its own. Received: `model` with {weight.path!r} "
-                    "twice"
-                )
-            # Keras converts PyTorch's bfloat16 to float32.
-            dtype = ml_dtypes.bfloat16 if weight.dtype == "bfloat16" else weight.dtype
-            arrays[weight.path] = np.asarray(keras.ops.convert_to_numpy(weight), dtype, order="C")
-    safetensors.numpy.save_file(arrays, path, {"format": FORMAT})
 
 
 def _fit(array, layer, variable, grid) -> np.ndarray:
