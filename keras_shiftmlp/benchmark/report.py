@@ -1,4 +1,4 @@
-"""What the command line prints: sizes of models, published checkpoints, and measured times."""
+"""The tables of the command line: sizes of models, published checkpoints and measured times."""
 
 import collections
 import json
@@ -141,7 +141,7 @@ def times_table(rows: Sequence[dict]) -> str:
 
 
 def _growth_table(results):
-    """How the time of a batch and its memory grow: exponents."""
+    """The exponents of the growth of a batch's time and memory."""
     head = ["model", "backend", "grows with", "time", "memory", "ms/image, first to last"]
     lines = []
     for key in ("pixels", "batch_size"):

@@ -1,7 +1,7 @@
-"""Fills layers from a weight file: a table of keys, and no array left over on either side.
+"""Fills layers from a weight file. Each array must have a variable, each variable an array.
 
-Keras itself addresses the layers in a `.weights.h5` by class and order, so a file can load into the
-wrong layers silently. The file also holds every layer's name, and here the names decide.
+Keras finds the layers in a `.weights.h5` by class and order, so a file can silently load into the
+wrong layers. The file also has the name of every layer, and this module goes by the names.
 """
 
 import os
@@ -16,15 +16,15 @@ from keras_shiftmlp.layers.names import HEAD, POOLED_NORM
 
 # Our own files: the keys are the paths of the variables.
 IDENTITY: list[Row] = [(r"(?s).*", r"\g<0>", as_is)]
-# What the metadata of our own `.safetensors` say.
+# The `format` in the metadata of our own `.safetensors`.
 FORMAT = "keras_shiftmlp"
 
 
 class WeightFile:
-    """The weights in a file, ours or a publisher's.
+    """The weights in a file of ours or of a publisher.
 
     Args:
-        path: Path of a `.weights.h5` or `.safetensors` of this package, or of a publisher's file.
+        path: Path of the file.
         received: What the user wrote, for messages.
         family: Name of the general constructor.
 
@@ -55,7 +55,7 @@ class WeightFile:
         self.classes = None if head is None else np.atleast_1d(head).shape[-1]
 
     def load(self, layers: Sequence, grid: tuple[int, int] | None = None) -> None:
-        """Fills the weights of `layers`, each exactly once; see `port`. It works once."""
+        """Fills the weights of `layers`, each exactly once; see `port`. To be called once."""
         arrays, self._arrays = self._arrays, {}
         try:
             if self._keras_keys:
@@ -133,7 +133,7 @@ def _fit(array, layer, variable, grid) -> np.ndarray:
 
 
 def _same_shape(array, shape):
-    """Axes of size one count for nothing: EinsumDense keeps the bias of S tokens as (S, 1)."""
+    """Whether the shapes agree without axes of size one: EinsumDense has biases of shape (S, 1)."""
     return [size for size in array.shape if size != 1] == [size for size in shape if size != 1]
 
 

@@ -109,7 +109,7 @@ def publish(
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch, "model.safetensors")
         save_safetensors(merged, weights)
-        containers.read(weights)  # raises for weights that are not finite; nobody could load them
+        containers.read(weights)  # raises if a weight is not finite
         entry = {
             "model": network.name,
             "tag": tag,
@@ -207,7 +207,8 @@ def save_safetensors(model, path: str | os.PathLike) -> None:
         for weight in layer.weights:
             if weight.path in arrays:
                 raise ValueError(
-                    f"Each weight of `model` needs a path of its own. Received: {weight.path!r} twice"
+                    "Each weight of `model` needs a path of its own. "
+                    f"Received: {weight.path!r} twice"
                 )
             # Keras converts PyTorch's bfloat16 to float32.
             dtype = ml_dtypes.bfloat16 if weight.dtype == "bfloat16" else weight.dtype
@@ -219,7 +220,7 @@ def save_safetensors(model, path: str | os.PathLike) -> None:
 
 
 def _facts(model):
-    """What an entry says about the model, apart from its weights."""
+    """The facts about the model in an entry, apart from its weights."""
     facts = model.preprocessing.get_config()
     kept = ("mean", "std", "crop_fraction", "interpolation")
     return {
@@ -251,7 +252,7 @@ def _write_entry(weights, entry, manifest, folder):
 
 
 def _write_history(cards, compared, path):
-    """The runs for `weights/results.py`, apart from the manifest, which every process reads."""
+    """Writes the runs to a file of their own, so that the manifest stays short."""
     dropped = ("model", "classes")
     runs, compared = (
         [{key: x for key, x in card.items() if key not in dropped} for card in cards]
