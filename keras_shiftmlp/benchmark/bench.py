@@ -195,7 +195,7 @@ def run(
                 for name in models
                 for change in changes
             ]
-            # One process per call: memory that an allocator keeps would falsify the next measurement.
+            # One process per call: memory that an allocator keeps would falsify the next result.
             results[key] = [row for call in calls for row in run_backends(backends, [call])]
     if profile:
         calls = [("profile", {"name": name, **common}) for name in models]

@@ -65,10 +65,7 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
         self.tokens = tokens
 
     def call(self, inputs, training=None):
-        kernel, backend = (
-            self.kernel,
-            keras.backend.backend(),
-        )  # with LoRA, a sum
+        kernel, backend = self.kernel, keras.backend.backend()  # with LoRA, a sum
         batch, tokens, channels = ops.shape(inputs)
         if backend == "jax":
             # One matrix for all images, see `Dense`.
