@@ -199,16 +199,16 @@ def _fetch(entry):
     The user's place may hold a copy of a published file; it comes first.
     """
     own, place, failures, wrong = places.own(), entry.get("place"), [], False
-    # Several models call their file alike (Mixer-B_16.npz).
-    start = f"{entry['model']}.{entry['tag']}."
-    sources = [
-        (entry.get("file") or start + (google_drive.file_id(url) or url.split("/")[-1]), known)
-        for known in entry["files"]
-        for url in [known["url"]]
-    ]
-    tries = [(place, name, known) for name, known in sources]
+    tries = []
+    for known in entry["files"]:
+        end = google_drive.file_id(known["url"]) or known["url"].split("/")[-1]
+        # Several models have a file of one name, such as Mixer-B_16.npz.
+        name = entry.get("file") or f"{entry['model']}.{entry['tag']}.{end}"
+        tries.append((place, name, known))
     if own and not place:
-        copies = [(own, x, {**known, "url": places.address(own, x)}) for x, known in sources]
+        copies = [
+            (own, name, {**known, "url": places.address(own, name)}) for _, name, known in tries
+        ]
         tries = copies + tries
     for where, name, known in tries:
         try:
@@ -220,7 +220,7 @@ def _fetch(entry):
                 logger.warning("A source did not give the file. %s", failures[-1])
     raise (ValueError if wrong else fetch.DownloadError)(
         "\n".join([f"No source gave the file of {entry['model']} {entry['tag']}.", *failures])
-        + f"\nYou can copy the file to a folder as {sources[0][0]!r}, and set "
+        + f"\nYou can copy the file to a folder as {tries[0][1]!r}, and set "
         f"{places.ENVIRONMENT} to this folder."
     )
 

@@ -103,7 +103,7 @@ def port(
         elif path in variables:
             filled[path] = None
             try:
-                filled[path] = _fit((change or as_is)(array), *variables[path], grid)
+                filled[path] = _fit(change(array), *variables[path], grid)
             except ValueError as error:
                 problems.append(f"{key!r}: {error}")
         elif path.split("/")[0] not in absent:
@@ -117,7 +117,7 @@ def port(
 
 
 def _fit(array, layer, variable, grid) -> np.ndarray:
-    """`array` in the shape of `variable`, resampled by the layer that owns it if need be."""
+    """`array` in the shape of `variable`, resampled by the layer that owns it if necessary."""
     shape = tuple(variable.shape)
     if array.dtype.kind in "iub":
         raise ValueError(f"its numbers are of the type {array.dtype}")
@@ -164,4 +164,4 @@ def _find_row(rows, key):
         match = pattern.fullmatch(key)
         if match:
             return match, target, change
-    return None, None, None
+    return None, None, as_is

@@ -1,7 +1,7 @@
 """Limits and checks that all formats share."""
 
 from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -18,14 +18,14 @@ class Declared(NamedTuple):
     """An array that a file declares. `load` reads its numbers."""
 
     key: str
-    count: int
+    length: int
     dtype: Any
     load: Callable[[], np.ndarray]
 
     def size(self) -> int:
         """The bytes that its numbers take, as stored or as float32, whichever is more."""
         dtype = np.dtype(self.dtype)
-        return self.count * (dtype.itemsize if dtype.kind in "iub" else max(dtype.itemsize, 4))
+        return self.length * (dtype.itemsize if dtype.kind in "iub" else max(dtype.itemsize, 4))
 
 
 def check_total(total: int, size: int) -> None:
@@ -39,7 +39,7 @@ def quoted(key: str) -> str:
     return repr(key if len(key) <= 200 else key[:200] + "...")
 
 
-def fill(source: BinaryIO, count: int) -> np.ndarray:
+def fill(source: IO[bytes], count: int) -> np.ndarray:
     """Reads exactly `count` bytes. The caller has checked `count` against the limits."""
     array = np.empty(count, np.uint8)
     done = 0

@@ -72,7 +72,7 @@ class _Storage:
             raise ValueError(f"the storage {quoted(self.key)} is of a kind that is not read")
 
     def size(self) -> int:
-        return self.count * self.dtype.itemsize
+        return self.count * np.dtype(self.dtype).itemsize
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -188,7 +188,7 @@ def _load(file: io.BytesIO, storages: dict[str, _Storage]) -> Any:
                 case "BINGET" | "LONG_BINGET":
                     stack.append(memo[argument])
                 case "GLOBAL":
-                    stack.append(_named(*argument.split(" ", 1)))
+                    stack.append(_named(*str(argument).split(" ", 1)))
                 case "BINPERSID":
                     stack.append(_storage(stack.pop(), storages))
                 case "REDUCE" | "NEWOBJ":
