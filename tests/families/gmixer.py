@@ -1,5 +1,5 @@
 from families import Case, Golden
-from keras_shiftmlp.checkpoints.sources import timm_mixer
+from keras_shiftmlp.checkpoints.sources import timm
 
 CASES = [
     Case(
@@ -14,6 +14,6 @@ CASES = [
 ]
 _GOLDEN = dict(patch_size=8, dim=20, depth=3, tokens_mlp_dim=20, channels_mlp_dim=80)
 GOLDEN = {
-    "gmixer_timm": Golden("GMixer", _GOLDEN, timm_mixer.STATE_DICT),
-    "gmixer_timm_odd_grid": Golden("GMixer", _GOLDEN, timm_mixer.STATE_DICT),
+    "gmixer_timm": Golden("GMixer", _GOLDEN, timm.MIXER),
+    "gmixer_timm_odd_grid": Golden("GMixer", _GOLDEN, timm.MIXER),
 }
