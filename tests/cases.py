@@ -11,10 +11,10 @@ TRAINS = BACKEND in ("tensorflow", "jax", "torch")
 
 
 def run(model, x):
-    """The outputs as an array. A call on JAX would compile each operation separately."""
+    """The outputs as arrays. A call on JAX would compile each operation separately."""
     if BACKEND == "jax":
         return model.predict(x, verbose=0)
-    return keras.ops.convert_to_numpy(model(x))
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, model(x))
 
 
 def run_jitted(model, x):

@@ -7,7 +7,7 @@ settings) and, if the family has layers of its own, `LAYERS`.
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
@@ -60,12 +60,14 @@ class Golden:
         hyperparameters: Its hyper-parameters.
         table: Rows from the reference's keys to our variables.
         tolerance: Largest difference of a logit, in multiples of `max(1, max|logit|)`.
+        maps: The layers whose outputs are the reference's maps inside a block, by the map's name.
     """
 
     constructor: str
     hyperparameters: dict
     table: Sequence[Row]
     tolerance: float = 1e-5
+    maps: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 MODEL_CASES: dict[str, Case] = {}

@@ -14,18 +14,22 @@ CASES = [
     ),
 ]
 _T = dict(depths=(2, 1, 2, 1), norm="batch")
+_MAPS = {"block0_attn": "stage_0_block_0_spatial"}
 GOLDEN = {
     "wave_mlp_official_t_dw": Golden(
-        "WaveMLP", dict(_T, dims=(12, 16, 24, 32), phase_conv="depthwise"), STATE_DICT
+        "WaveMLP", dict(_T, dims=(12, 16, 24, 32), phase_conv="depthwise"), STATE_DICT, maps=_MAPS
     ),
-    "wave_mlp_official_t_oddsize": Golden("WaveMLP", dict(_T, dims=(12, 17, 24, 32)), STATE_DICT),
+    "wave_mlp_official_t_oddsize": Golden(
+        "WaveMLP", dict(_T, dims=(12, 17, 24, 32)), STATE_DICT, maps=_MAPS
+    ),
     "wave_mlp_official_s_oddsize": Golden(
-        "WaveMLP", dict(dims=(12, 16, 24, 32), depths=(2, 1, 2, 1)), STATE_DICT
+        "WaveMLP", dict(dims=(12, 16, 24, 32), depths=(2, 1, 2, 1)), STATE_DICT, maps=_MAPS
     ),
     "wave_mlp_official_m": Golden(
         "WaveMLP",
         dict(dims=(12, 16, 24, 32), depths=(1, 2, 2, 1), mlp_ratios=(8, 8, 4, 4), stem_norm=False),
         STATE_DICT,
+        maps=_MAPS,
     ),
 }
 LAYERS = {
