@@ -102,6 +102,22 @@ def test_accumulated_gradients_count_every_batch():
         assert (np.max(changed) > 0) == (step == 1)
 
 
+def test_the_average_of_the_weights_keeps_the_statistics():
+    """The statistics are averages already. The swap leaves those of the last batches."""
+    runs = []
+    for average in (False, True):
+        model = build("SMLPNet")
+        optimizer = keras.optimizers.SGD(1e-3, use_ema=average, ema_momentum=0.9)
+        model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=BACKEND == "jax")
+        swap = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if average else []
+        batches = dict(batch_size=4, shuffle=False, verbose=0, callbacks=swap)
+        model.fit(np.tile(images(0), (3, 1, 1, 1)), np.tile(np.arange(4), 3), **batches)
+        runs.append((statistics(model), {w.path: to_numpy(w) for w in model.trainable_weights}))
+    (expected, last), (actual, averaged) = runs
+    check_equal(actual, expected, atol=0)
+    assert any(np.abs(averaged[path] - last[path]).max() > 1e-6 for path in last)
+
+
 @pytest.mark.skipif(BACKEND != "jax", reason="other backends count each device's own share")
 def test_two_devices_count_the_whole_batch(tmp_path):
     """Half of the images on each device: statistics and outputs of one device."""

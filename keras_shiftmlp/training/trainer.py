@@ -64,8 +64,9 @@ def train(
 
     With `ema_momentum`, evaluation uses the moving average of the weights, and the model holds the
     average at the end. A short run lowers the momentum, so that the average spans at most a tenth
-    of the updates; the card has the lowered value. After a run the model has a new AdamW and is
-    ready for `fit` and `save`.
+    of the updates; the card has the lowered value. The statistics of BatchNormalizations are not
+    averaged: they are those of the last batches. With `accumulate`, each batch counts in them.
+    After a run the model has a new AdamW and is ready for `fit` and `save`.
 
     The folder `out` holds `settings.json`, `log.csv` with a row after each epoch, and `state/`
     until the end. A finished run adds `card.json`, `curves.png` (with Matplotlib) and
