@@ -31,6 +31,8 @@ class Case:
         crops: Whether patches that are not full are cropped, not padded.
         rematerialized: Largest share of the memory for activations that `rematerialize` keeps.
             Layers with a BatchNormalization are not recomputed.
+        without_gradient: Regular expression for the paths of biases that do not affect the outputs
+            in training: a norm after them removes what they add.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     smallest_side: int = 1
     crops: bool = False
     rematerialized: float = 0.65
+    without_gradient: str = "nothing"
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
         defaults = dict(input_shape=self.input_shape, classes=5)

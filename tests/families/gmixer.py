@@ -9,6 +9,7 @@ CASES = [
         map_shape=(4, 6, 19),
         levels=("P3",),
         any_size=False,
+        without_gradient="token_fc2/bias",
         rematerialized=0.7,  # a gate's input and output are both kept
     ),
 ]

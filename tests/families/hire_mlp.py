@@ -17,6 +17,7 @@ CASES = [
         levels=("P2", "P3"),
         smallest_side=11,
         rematerialized=0.85,
+        without_gradient="stem/bias|stage_1_block_0_(spatial/project|channel_fc2)/bias",
     ),
 ]
 _MAPS = {"block0_hire": "stage_0_block_0_spatial"}

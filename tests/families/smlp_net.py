@@ -9,6 +9,7 @@ CASES = [
         map_shape=(4, 6, 22),
         levels=("P2", "P3"),
         any_size=False,
+        without_gradient="block_2_channel_fc2/bias",
     ),
 ]
 _MAPS = {

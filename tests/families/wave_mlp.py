@@ -5,12 +5,13 @@ from keras_shiftmlp.checkpoints.sources.official_wave_mlp import STATE_DICT
 _TINY = dict(dims=(14, 19), depths=(1, 2), mlp_ratios=(4, 2))
 _FACTS = dict(map_shape=(4, 6, 19), levels=("P2", "P3"), smallest_side=3, rematerialized=0.9)
 CASES = [
-    Case("wave_mlp", "WaveMLP", _TINY, **_FACTS),
+    Case("wave_mlp", "WaveMLP", _TINY, **_FACTS, without_gradient="(row|column)_phase/bias"),
     Case(
         "wave_mlp_depthwise",
         "WaveMLP",
         dict(_TINY, norm="batch", phase_conv="depthwise"),
         **_FACTS,
+        without_gradient="stem/bias|stage_1_(stem_norm/beta|block_._(spatial/project|channel_fc2)/bias)",
     ),
 ]
 _T = dict(depths=(2, 1, 2, 1), norm="batch")
