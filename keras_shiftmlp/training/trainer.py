@@ -26,7 +26,12 @@ from keras_shiftmlp.training.callbacks import (
     write_json,
 )
 from keras_shiftmlp.training.images import Images
-from keras_shiftmlp.training.optimizers import OptimizerSettings, Schedule, build_optimizer
+from keras_shiftmlp.training.optimizers import (
+    AdamW,
+    OptimizerSettings,
+    Schedule,
+    build_optimizer,
+)
 from keras_shiftmlp.visualization import plot_curves
 
 
@@ -251,7 +256,7 @@ def train(
     # store layer-wise rates.
     model.optimizer = None
     save_weights(model, out / "model.weights.h5", writes)
-    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    optimizer = AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, metrics=["accuracy"], **compiled)
     if writes:
