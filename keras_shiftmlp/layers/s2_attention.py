@@ -70,26 +70,27 @@ class S2Attention(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        dtype = self.dtype_policy
+        # Keras passes these two to a layer's own weights only, not to layers inside it.
+        shared = dict(dtype=self.dtype_policy, trainable=self.trainable)
         self.expand = Dense(
             3 * channels,
             kernel_initializer=self.kernel_initializer,
-            dtype=dtype,
+            **shared,
             name="expand",
         )
-        self.shift1 = SpatialShift(order="hw", dtype=dtype, name="shift1")
-        self.shift2 = SpatialShift(order="wh", dtype=dtype, name="shift2")
+        self.shift1 = SpatialShift(order="hw", **shared, name="shift1")
+        self.shift2 = SpatialShift(order="wh", **shared, name="shift2")
         self.attention = SplitAttention(
             hidden_dim=max(1, int(self.split_attention_ratio * channels)),
             pooling=self.pooling,
             kernel_initializer=self.kernel_initializer,
-            dtype=dtype,
+            **shared,
             name="attention",
         )
         self.project = Dense(
             channels,
             kernel_initializer=self.kernel_initializer,
-            dtype=dtype,
+            **shared,
             name="project",
         )
         for shift in (self.shift1, self.shift2):

@@ -87,7 +87,12 @@ class ShiftedWindowAttention(keras.layers.Layer):
 
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
-        dense = dict(kernel_initializer=self.kernel_initializer, dtype=self.dtype_policy)
+        # Keras passes the last two to a layer's own weights only, not to layers inside it.
+        dense = dict(
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+        )
         self.table = self.add_weight(
             ((2 * self.window_size - 1) ** 2, self.num_heads),
             initial(keras.initializers.RandomNormal(stddev=0.02)),

@@ -9,6 +9,7 @@ CASES = [
         map_shape=(4, 6, 20),
         levels=("P3",),
         any_size=False,
+        without_gradient="token_fc2/bias",
     ),
 ]
 _MIXER = dict(patch_size=8, dim=24, depth=2, tokens_mlp_dim=12, channels_mlp_dim=96)
