@@ -90,7 +90,7 @@ class KerasHubTest(test_case.TestCase):
         )
 
     def test_saving(self):
-        body = backbone("ms_mlp", include_preprocessing=False)
+        body = backbone(include_preprocessing=False)
         arguments = dict(num_classes=2, pooled_norm_epsilon=1e-5, class_names=("a", "b"))
         for cls, kwargs in (
             (hub.Backbone, {"model": body.image_model()}),
@@ -116,14 +116,15 @@ class KerasHubTest(test_case.TestCase):
     def test_presets(self):
         images = keras.ops.ones((2, 32, 32, 3))
         for cls, shape in (
-            (hub.Backbone, (2, 4, 4, 192)),
+            (hub.Backbone, (2, 8, 8, 128)),
             (hub.ImageClassifier, (2, 10)),
             (hub.ImageConverter, (2, 32, 32, 3)),
             (hub.ImageClassifierPreprocessor, (2, 32, 32, 3)),
         ):
-            self.run_preset_test(cls, PRESET, images, expected_output_shape=shape)
+            self.run_preset_test(cls, PRESET_OF_MIXER, images, expected_output_shape=shape)
 
 
+@on_torch
 def test_doctests():
     for module in pkgutil.iter_modules(hub.__path__, f"{hub.__name__}."):
         assert doctest.testmod(importlib.import_module(module.name)).failed == 0
@@ -174,7 +175,10 @@ def test_stretched_photos():
     assert result.shape == (8, 8, 3) and result[:, 0].max() < 1 and result[:, -1].min() > 199
 
 
-@pytest.mark.parametrize("model, preset", [("MSMLPNano", PRESET), ("MixerNano", PRESET_OF_MIXER)])
+@pytest.mark.parametrize(
+    "model, preset",
+    [("MixerNano", PRESET_OF_MIXER), pytest.param("MSMLPNano", PRESET, marks=on_torch)],
+)
 def test_labels_of_photos(model, preset):
     """A preset returns what the model returns for pixels that `eval_transform` prepared."""
     model = k.get_model(model, classifier_activation=None)
