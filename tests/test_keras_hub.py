@@ -155,9 +155,10 @@ def test_photos_of_unknown_size_in_a_dataset():
         lambda: iter(images), output_signature=tf.TensorSpec((None, None, 3), "float32")
     )
     batch = next(iter(dataset.map(converter).batch(2)))
-    assert batch.shape == (2, 16, 24, 3)
+    expected = converter(images)
+    assert batch.shape == tuple(expected.shape) == (2, 16, 24, 3)
     # The frameworks round differently.
-    np.testing.assert_allclose(batch, keras.ops.convert_to_numpy(converter(images)), atol=0.01)
+    np.testing.assert_allclose(batch, keras.ops.convert_to_numpy(expected), atol=0.01)
 
 
 def test_bad_calls_of_the_converter():
@@ -170,9 +171,37 @@ def test_bad_calls_of_the_converter():
 
 def test_stretched_photos():
     converter = hub.ImageConverter(image_size=(8, 8), crop_to_aspect_ratio=False, crop_fraction=0.5)
-    photo = np.repeat([[[0.0], [200.0]]], 16, 0).repeat(16, 1).repeat(3, 2)
+    photo = np.broadcast_to(8.0 * np.arange(32)[:, None], (16, 32, 3))
     result = keras.ops.convert_to_numpy(converter(photo))
-    assert result.shape == (8, 8, 3) and result[:, 0].max() < 1 and result[:, -1].min() > 199
+    assert result.shape == (8, 8, 3) and result[:, 0].max() < 20 and result[:, -1].min() > 228
+
+
+def test_pixels_stay_in_their_range():
+    """Cubic interpolation exceeds it at this edge."""
+    photo = np.where(np.arange(16)[:, None] < 8, 0.0, 255.0) * np.ones((16, 16, 3))
+    result = keras.ops.convert_to_numpy(hub.ImageConverter(image_size=(24, 24))(photo))
+    assert result.min() == 0 and result.max() == 255
+
+
+@on_torch
+def test_config_is_not_changed_by_its_use():
+    config = backbone().get_config()
+    before = repr(config)
+    hub.Backbone.from_config(config)
+    assert repr(config) == before
+
+
+@on_torch
+@pytest.mark.parametrize("normalizes", [True, False])
+def test_another_dtype(normalizes):
+    body = backbone("ms_mlp", include_preprocessing=normalizes)
+    half = hub.Backbone(body.image_model(), dtype="bfloat16")
+    for one, two in zip(body.weights, half.weights, strict=True):
+        assert two.dtype == "bfloat16"
+        expected = keras.ops.cast(one, "bfloat16")
+        assert bool(keras.ops.all(two.value == expected))
+    expected = "float32" if normalizes else "bfloat16"
+    assert half.image_model().preprocessing.compute_dtype == expected
 
 
 @pytest.mark.parametrize(
