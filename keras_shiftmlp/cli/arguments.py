@@ -33,8 +33,9 @@ def full_name(name: str) -> str:
     return match_name(name, known, listed_by="`keras-shiftmlp list`")
 
 
-def _known(_: Any, name: str) -> None:
-    full_name(name)
+def _known(_: Any, name: str | None) -> None:
+    if name is not None:
+        full_name(name)
 
 
 def _known_or_file(_: Any, name: str) -> None:
