@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import typing
 
 import keras
 import numpy as np
@@ -15,9 +16,9 @@ from cases import BACKEND, HERE
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp import cli, prediction, training
+from keras_shiftmlp import cli, prediction, training, visualization
 from keras_shiftmlp.checkpoints import cache
-from keras_shiftmlp.cli import arguments, program
+from keras_shiftmlp.cli import arguments, plotting, program
 
 once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
@@ -200,6 +201,11 @@ BAD_CALLS = {
     "patience": ("train MixerNano --data {data} --out {new} --early-stopping 0", ">= 1"),
     "run": ("train MixerNano --data {data} --out {file}", "a file"),
     "kind": ("plot pie {file} --out pie.png", "curves"),
+    "photo": ("plot grad-cam MixerNano --out cam.png", "--image"),
+    "photo of nothing": ("plot shift --image {file} --out shift.png", "--image"),
+    "two models": ("plot token-mixing MixerNano MixerB16 --out mixing.png", "one model"),
+    "no card": ("plot curves --out curves.png", "files"),
+    "model of a picture": ("plot token-mixing MixerNanno --out mixing.png", "MixerNano"),
     "ending": ("plot curves {file} --out curves.exe", ".png"),
     "sizes": ("export MixerNano --out {new} --size 1 2 3", "height and width"),
     "taken": ("export MixerNano --out {file}", "nothing is overwritten"),
@@ -395,6 +401,37 @@ def test_train_evaluate_and_plot(capsys, folder, tmp_path, monkeypatch):
     curves = tmp_path / "new" / "curves.png"
     call(capsys, "plot", "curves", run / "card.json", "--out", curves)
     assert curves.stat().st_size > 5000
+
+
+@once
+def test_every_picture_has_a_kind():
+    kinds = typing.get_args(plotting.Kind)
+    assert list(plotting._PICTURES) == list(kinds)
+    drawn = {picture.function for picture in plotting._PICTURES.values()}
+    public = {name for name in visualization.__all__ if name.startswith("plot_")}
+    # The other two belong to `predict` and `evaluate`, which have the predictions.
+    assert drawn == public - {"plot_predictions", "plot_confusion"}
+
+
+@on_torch
+@pytest.mark.parametrize(
+    "command",
+    [
+        "shift",
+        "accuracy",
+        "benchmark {docs}/bench.json",
+        "token-mixing MixerNano",
+        "receptive-fields MixerNano S2MLPNano --weights none",
+        "grad-cam MixerNano --weights cifar10 --image {photo}",
+    ],
+)
+def test_plot(command, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    out, photo = tmp_path / "new" / "picture.png", picture(tmp_path / "photo.png")
+    words = command.format(docs=HERE.parent / "docs", photo=photo).split()
+    assert call(capsys, "plot", *words, "--out", out).out == ""
+    with Image.open(out) as drawn:
+        assert len(drawn.convert("L").getcolors()) > 50
 
 
 @on_torch

@@ -129,5 +129,7 @@ def evaluate(
     predicted = result.pop("predicted")
     if confusion is not None:
         confusion.parent.mkdir(parents=True, exist_ok=True)
-        visualization.plot_confusion(images.labels, predicted, images.class_names, confusion)
+        visualization.plot_confusion(
+            images.labels.tolist(), predicted, images.class_names, confusion
+        )
     output.show_record(result)
