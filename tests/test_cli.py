@@ -198,6 +198,7 @@ BAD_CALLS = {
     "no value": ("train MixerNano --data {data} --out {new} --set epochs", "KEY=VALUE"),
     "value": ("train MixerNano --data {data} --out {new} --set epochs=0", "`epochs=0`"),
     "class weights": ("train MixerNano --data {data} --out {new} --class-weights x", "balanced"),
+    "backend": ("train MixerNano --data {data} --out {new}", "--backend"),
     "patience": ("train MixerNano --data {data} --out {new} --early-stopping 0", ">= 1"),
     "run": ("train MixerNano --data {data} --out {file}", "a file"),
     "kind": ("plot pie {file} --out pie.png", "curves"),
@@ -340,12 +341,16 @@ def test_files_that_are_no_images_are_named_and_fail(capsys, folder):
 
 
 @once
-def test_bars_are_shown_on_a_terminal_and_quiet_hides_them(capsys, folder, terminal):
+def test_bars_are_shown_on_a_terminal_and_quiet_hides_them(capsys, folder, tmp_path, terminal):
+    for name in ("bird", "cat"):
+        picture(tmp_path / "labelled" / name / "one.png")
     command = ["predict", folder / "blue", "--model", "MixerNano"]
     assert call(capsys, *command).err == ""
     terminal(100)
     assert "Classifying images" in call(capsys, *command).err
     assert call(capsys, *command, "--quiet").err == ""
+    shown = call(capsys, "evaluate", "MixerNano", "--data", tmp_path / "labelled").err
+    assert "Reading images" in shown and "Evaluating" in shown
 
 
 @once
@@ -432,6 +437,18 @@ def test_plot(command, capsys, tmp_path):
     assert call(capsys, "plot", *words, "--out", out).out == ""
     with Image.open(out) as drawn:
         assert len(drawn.convert("L").getcolors()) > 50
+
+
+@once
+def test_a_model_of_somebody_else_is_refused(capsys, folder, tmp_path):
+    other = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+    other.save(tmp_path / "other.keras")
+    for command in (
+        ["evaluate", tmp_path / "other.keras", "--data", folder],
+        ["predict", folder / "blue", "--model", tmp_path / "other.keras"],
+    ):
+        status, line = refused(capsys, *command)
+        assert status == 1 and "model of this package" in line
 
 
 @on_torch

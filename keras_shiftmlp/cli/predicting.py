@@ -112,9 +112,11 @@ def evaluate(
     if confusion is not None:
         check_packages("--confusion", "keras_shiftmlp[plots]", "matplotlib")
 
-    from keras_shiftmlp import training, visualization
+    from keras_shiftmlp import ImageModel, training, visualization
 
     network = build(model, weights)
+    if not isinstance(network, ImageModel):
+        raise ValueError(f"'{model}' must be a model of this package, which knows its classes.")
     with output.progress("Reading images") as show:
         images = training.load_images(data, network.class_names, on_progress=show)
     with output.progress("Evaluating") as show:
