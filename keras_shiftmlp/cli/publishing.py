@@ -63,15 +63,14 @@ def verify(
         photo: The photo of --softmax.
         preprocessing: Name of a preset; the family's by default.
     """
-    if photos is None and (softmax is None or photo is None):
-        raise UsageError("verify needs --photos, or --softmax and --photo.")
-
     from keras_shiftmlp import publishing
 
     if photos is not None:
         result = publishing.verify(model, file, photos, limit, preprocessing)
-    else:
+    elif softmax is not None and photo is not None:
         result = publishing.verify_softmax(model, file, softmax, photo)
+    else:
+        raise UsageError("verify needs --photos, or --softmax and --photo.")
     output.show_record(result)
 
 
