@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from keras_shiftmlp.catalogue import published_info
 from keras_shiftmlp.checkpoints import manifest
 from keras_shiftmlp.layers.image_preprocessing import PRESETS as PREPROCESSING
 from keras_shiftmlp.models import ImageModel
@@ -37,7 +38,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def checkpoint(preset: str) -> dict[str, Any]:
     """What the manifest says about a preset; `preprocessing` is spelled out."""
-    entry = manifest.published_info(PRESETS[preset]["model"], PRESETS[preset]["tag"])
+    entry = published_info(PRESETS[preset]["model"], PRESETS[preset]["tag"])
     facts = entry["preprocessing"]
     return {**entry, "preprocessing": PREPROCESSING[facts] if isinstance(facts, str) else facts}
 

@@ -7,13 +7,14 @@ import itertools
 import pkgutil
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 # (pattern of the file's key, path of our variable, change of the array). The path `None` means that
 # the tensor is left out on purpose.
-Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray]]
+Row = tuple[str, str | None, Callable[["np.ndarray"], "np.ndarray"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Source:
     # Hyper-parameters that the constructor needs for files of this layout.
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     # A further test of the arrays, for layouts that share the marker.
-    condition: Callable[[Mapping[str, np.ndarray]], bool] = lambda arrays: True
+    condition: Callable[[Mapping[str, "np.ndarray"]], bool] = lambda arrays: True
 
 
 @functools.cache
@@ -41,7 +42,7 @@ def sources() -> tuple[Source, ...]:
     return tuple(source for module in modules for source in module.SOURCES)
 
 
-def recognise(arrays: Mapping[str, np.ndarray], received: str) -> Source:
+def recognise(arrays: Mapping[str, "np.ndarray"], received: str) -> Source:
     """The source whose marker is among the keys of `arrays` and whose condition holds.
 
     Raises:
@@ -76,7 +77,7 @@ def depthwise(array):
     return array.transpose(2, 3, 0, 1)
 
 
-def group_major(array: np.ndarray, groups: int) -> np.ndarray:
+def group_major(array: "np.ndarray", groups: int) -> "np.ndarray":
     """Reorders the first axis from index `c * groups + k` to `k * C + c`."""
     # (C * K, ...) -> (C, K, ...) -> (K, C, ...) -> (K * C, ...)
     split = array.reshape(-1, groups, *array.shape[1:])
