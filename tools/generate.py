@@ -12,12 +12,14 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # of this checkout, whichever one is installed
 
 import stubs
+import tables
 
 from keras_shiftmlp import list_models
 from keras_shiftmlp.benchmark import report
@@ -50,8 +52,17 @@ TABLES = {
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"
     ),
-    ("weights/README.md", "weights"): report.weights_table,
+    ("docs/weights.md", "weights"): report.weights_table,
     ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
+    ("docs/which.md", "choice"): lambda: tables.choice_table(
+        read("models.json"), read("bench.json")["rows"]
+    ),
+    ("docs/api/models.md", "constructors"): tables.constructors,
+    ("docs/weights.md", "shipped"): tables.shipped_table,
+    **{
+        (f"docs/{page}.md", "sizes"): partial(tables.sizes_table, page, read("models.json"))
+        for page in tables.family_pages()
+    },
 }
 
 
