@@ -29,8 +29,8 @@ browser: docs
 	KERAS_BACKEND=tensorflow CHROMIUM=$(CHROMIUM) .venv-docs/bin/python -m pytest -o addopts= \
 	    tests/browser
 
-build/notebooks/done: .venv-docs/done tools/notebooks.py $(wildcard notebooks/*.py)
-	KERAS_BACKEND=tensorflow .venv-docs/bin/python tools/notebooks.py build/notebooks
+build/notebooks/done: .venv-docs/done tools/run_notebooks.py $(wildcard notebooks/*.py)
+	KERAS_BACKEND=tensorflow .venv-docs/bin/python tools/run_notebooks.py build/notebooks
 	touch $@
 
 notebooks:

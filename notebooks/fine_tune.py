@@ -2,8 +2,8 @@
 # # Fine-tune a vision MLP on your photos
 #
 # A network that knows the ten classes of CIFAR-10 learns classes of yours. `FOLDER` has one
-# subfolder of photos per class. If there is no such folder, the notebook takes the scanned digits of
-# scikit-learn, so that you can run it as it is. A CPU is enough.
+# subfolder of photos per class. If there is no such folder, the notebook takes the scanned digits
+# of scikit-learn, so that you can run it as it is. A CPU is enough.
 
 # %%
 from pathlib import Path
@@ -34,7 +34,8 @@ else:
     pixels = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
     images = training.load_images((pixels, digits.target)).split(600)[1]
 images, test = (part.resized(SIDE) for part in images.split(0.2, seed=0))
-print(f"{len(images)} images for training, {len(test)} for testing, {len(images.class_names)} classes")
+print(f"{len(images)} images for training, {len(test)} for testing")
+print("classes:", *images.class_names)
 
 # %% [markdown]
 # ## The network

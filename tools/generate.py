@@ -1,4 +1,4 @@
-"""Writes what follows from the code: stubs, tables in the docs, test data of a new family.
+"""Writes what follows from the code: stubs, tables in the docs, notebooks, data of a new family.
 
     python tools/generate.py            # `make generate`
     python tools/generate.py --check    # `make lint`: fails if anything is stale or missing
@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # of this checkout, whichever one is installed
 
+import run_notebooks
 import stubs
 import tables
 
@@ -81,6 +82,10 @@ def stale() -> list[str]:
     counted = [row["model"] for row in read("models.json")]
     if counted != list_models():
         return [*found, "docs/models.json"]
+    for script in run_notebooks.SCRIPTS:
+        file = script.with_suffix(".ipynb")
+        if not file.exists() or file.read_text("utf-8") != run_notebooks.text_of(script):
+            found.append(str(file.relative_to(ROOT)))
     for (page, marker), table in TABLES.items():
         text = (ROOT / page).read_text("utf-8")
         if with_table(text, marker, table()) != text:
@@ -104,6 +109,8 @@ def write() -> None:
     for (page, marker), table in TABLES.items():
         text = (ROOT / page).read_text("utf-8")
         (ROOT / page).write_text(with_table(text, marker, table()), "utf-8")
+    for script in run_notebooks.SCRIPTS:
+        script.with_suffix(".ipynb").write_text(run_notebooks.text_of(script), "utf-8")
     for script in ("test_weight_files.py", "test_frozen_files.py"):
         environment = {**os.environ, "KERAS_BACKEND": "torch"}
         subprocess.run([sys.executable, ROOT / "tests" / script], check=True, env=environment)

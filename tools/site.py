@@ -12,7 +12,7 @@ from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
 TRY_IT = ROOT / "build" / "try_it"  # written by tools/try_it.py
-NOTEBOOKS = ROOT / "build" / "notebooks"  # written by tools/notebooks.py
+NOTEBOOKS = ROOT / "build" / "notebooks"  # written by tools/run_notebooks.py
 PAGES = {
     "README.md": "index.md",
     "CHANGELOG.md": "changelog.md",

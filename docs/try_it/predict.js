@@ -60,7 +60,7 @@ function drawMap(image, maps, index) {
   const heat = new ImageData(columns, rows);
   values.forEach((value, i) => {
     const share = (value - mean) / scale;
-    heat.data.set([...(share > 0 ? [230, 120, 0] : [0, 90, 200]), 200 * Math.abs(share)], 4 * i);
+    heat.data.set([...(share > 0 ? [230, 120, 0] : [0, 90, 200]), 170 * Math.abs(share)], 4 * i);
   });
   const small = new OffscreenCanvas(columns, rows);
   small.getContext("2d").putImageData(heat, 0, 0);
@@ -120,6 +120,9 @@ async function predict(file) {
   }
 }
 
+page.querySelector("[data-role=sample]").addEventListener("click", async () => {
+  predict(await (await fetch(new URL("../pictures/cat.jpg", import.meta.url))).blob());
+});
 input.addEventListener("change", () => input.files.length && predict(input.files[0]));
 for (const name of ["dragover", "drop"]) {
   drop.addEventListener(name, (event) => event.preventDefault());

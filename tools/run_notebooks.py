@@ -1,19 +1,18 @@
-"""Writes the notebooks from their scripts, and runs them.
+"""Runs the notebooks, and writes them with their outputs: as notebooks and as pages of the site.
 
-    python tools/notebooks.py build/notebooks    # `make notebooks`
+    python tools/run_notebooks.py build/notebooks    # `make notebooks`
 
-A script of `notebooks/` has cells that begin with `# %%`, or `# %% [markdown]` for text in comments.
-The notebook beside it has no outputs. With a folder, each notebook is run there and written with its
-outputs, as a notebook and as Markdown with pictures for the site.
+The cells of a script in `notebooks/` begin with `# %%`, or `# %% [markdown]` for text in comments.
+`make generate` writes the notebook beside it, without outputs.
 """
 
 import argparse
+import json
 import re
 from pathlib import Path
 
-import nbformat
-
-FOLDER = Path(__file__).parents[1] / "notebooks"
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted(ROOT.glob("notebooks/*.py"))
 # For a hosted service. In a checkout the package is installed.
 SETUP = """\
 # Installs the package if it is missing. Upload its wheel beside the notebook to use that one.
@@ -26,36 +25,42 @@ if importlib.util.find_spec("keras_shiftmlp") is None:
 %matplotlib inline"""
 
 
-def notebook(script: Path) -> nbformat.NotebookNode:
-    """The notebook of a script; the cell that installs the package follows the first text."""
-    cells = []
-    for kind, text in re.findall(
-        r"^# %%( \[markdown\])?\n(.*?)(?=^# %%|\Z)", script.read_text("utf-8"), re.M | re.S
-    ):
-        if kind:
-            text = re.sub(r"^# ?", "", text, flags=re.M)
-            cells.append(nbformat.v4.new_markdown_cell(text.strip()))
-        else:
-            cells.append(nbformat.v4.new_code_cell(text.strip()))
-    cells.insert(1, nbformat.v4.new_code_cell(SETUP))
-    for index, cell in enumerate(cells):
-        cell["id"] = f"cell-{index}"  # random by default
-    book = nbformat.v4.new_notebook(cells=cells)
-    book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
-    return book
-
-
 def text_of(script: Path) -> str:
-    """The text of the notebook beside a script."""
-    return nbformat.writes(notebook(script)) + "\n"
+    """The notebook of a script; the cell that installs the package follows the first text."""
+    parts = re.findall(
+        r"^# %%( \[markdown\])?\n(.*?)(?=^# %%|\Z)", script.read_text("utf-8"), re.M | re.S
+    )
+    cells = []
+    for kind, text in parts:
+        text = re.sub(r"^# ?", "", text, flags=re.M) if kind else text
+        cells.append(("markdown" if kind else "code", text.strip()))
+    cells.insert(1, ("code", SETUP))
+    code = {"execution_count": None, "outputs": []}
+    notebook = {
+        "cells": [
+            {
+                "cell_type": kind,
+                "id": f"cell-{index}",
+                "metadata": {},
+                "source": text.splitlines(keepends=True),
+                **(code if kind == "code" else {}),
+            }
+            for index, (kind, text) in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    return json.dumps(notebook, indent=1) + "\n"
 
 
 def run(script: Path, folder: Path) -> None:
     """Runs the notebook of a script in `folder` and writes it there with its outputs."""
+    import nbformat
     from nbclient import NotebookClient
     from nbconvert import MarkdownExporter
 
-    book = notebook(script)
+    book = nbformat.reads(text_of(script), as_version=4)
     NotebookClient(book, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
     for cell in book.cells:
         # The frameworks log to stderr.
@@ -71,10 +76,8 @@ def run(script: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, nargs="?", help="run the notebooks here")
-    args = parser.parse_args()
-    for script in sorted(FOLDER.glob("*.py")):
-        script.with_suffix(".ipynb").write_text(text_of(script), "utf-8")
-        if args.folder:
-            args.folder.mkdir(parents=True, exist_ok=True)
-            run(script, args.folder)
+    parser.add_argument("folder", type=Path, help="made if it does not exist")
+    folder = parser.parse_args().folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for script in SCRIPTS:
+        run(script, folder)
