@@ -110,10 +110,14 @@ class S2Attention(keras.layers.Layer):
     def _dense_layers(self):
         return [self.expand, self.project, self.attention.fc1, self.attention.fc2]
 
-    def call(self, inputs):
+    def branches(self, inputs):
+        """The three branches `X_1`, `X_2`, `X_3`, each `(B, H, W, C)`."""
         # (B, H, W, C) -> (B, H, W, 3C) -> 3 x (B, H, W, C)
         x1, x2, x3 = ops.split(self.expand(inputs), 3, axis=-1)
-        return self.project(self.attention([self.shift1(x1), self.shift2(x2), x3]))
+        return [self.shift1(x1), self.shift2(x2), x3]
+
+    def call(self, inputs):
+        return self.project(self.attention(self.branches(inputs)))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
