@@ -3,6 +3,7 @@
 from . import export as export
 from . import layers as layers
 from . import models as models
+from . import prediction as prediction
 from . import preprocessing as preprocessing
 from . import publishing as publishing
 from . import training as training

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.checkpoints.manifest import class_names as class_names_of
 from keras_shiftmlp.checkpoints.manifest import published_info
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
@@ -18,6 +19,8 @@ from keras_shiftmlp.models.image_model import ImageModel
 
 def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
     """Normalises pixels like a model with `include_preprocessing=True`.
+
+    If no value of a batch is above 1, one warning in the log says that pixels are in `[0, 255]`.
 
     Args:
         x: Pixels in `[0, 255]`, `(..., H, W, 3)`, float or uint8: a NumPy array or a tensor.
@@ -39,9 +42,31 @@ def preprocess_input(x: Any, model_or_tag: ImageModel | str) -> Any:
     layer = ImagePreprocessing.from_config(
         {**_preprocessing(model_or_tag).get_config(), "normalize": True}
     )
+    largest = _largest(x)
+    if largest is not None:
+        warn_of_unit_range(largest)
     if isinstance(x, np.ndarray):
         return keras.ops.convert_to_numpy(layer(x.astype("float32")))
     return layer(x)
+
+
+def warn_of_unit_range(largest: float) -> None:
+    """Logs a warning, once per process, if the largest value of some images is at most 1."""
+    if largest <= 1:
+        cache.warn_once(
+            "No value of the images is above 1, but pixels are expected in [0, 255]: multiply "
+            "images in [0, 1] by 255."
+        )
+
+
+def _largest(x):
+    """The largest value of a batch; `None` for an empty batch, or one that is being traced."""
+    if keras.utils.is_keras_tensor(x) or 0 in x.shape:
+        return None
+    try:
+        return float(np.max(keras.ops.convert_to_numpy(x)))
+    except (TypeError, NotImplementedError):  # raised by JAX and TensorFlow while they trace
+        return None
 
 
 def eval_transform(model_or_tag: ImageModel | str) -> Callable[..., np.ndarray]:

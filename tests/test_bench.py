@@ -111,7 +111,7 @@ def test_the_command_line_measures(tmp_path, capsys):
     assert [row["backend"] for row in results["rows"]] == ["torch", "numpy"]
     for row in results["rows"]:
         assert row["ms"] > 0 and row["ratio"] == pytest.approx(row["ms"] / row["matmul_ms"])
-        assert f"| {row['backend']} | predict | {row['ms']:.2f} |" in printed
+        assert f"{row['backend']}\tpredict\t{row['ms']:.2f}\t" in printed
     layers = {row["layer"]: row["count"] for row in results["profile"] if row["backend"] == "torch"}
     depth = keras_shiftmlp.MixerNano.config["depth"]
     assert layers["TokenDense"] == 2 * depth and layers["Dense"] == 2 * depth + 1

@@ -7,6 +7,8 @@ Frozen test data are written for new names only: they are the file format that u
 """
 
 import argparse
+import collections
+import inspect
 import json
 import os
 import re
@@ -22,12 +24,14 @@ import run_notebooks
 import stubs
 import tables
 
-from keras_shiftmlp import list_models
+from keras_shiftmlp import list_models, list_weights
 from keras_shiftmlp.benchmark import report
+from keras_shiftmlp.benchmark.tables import markdown_table
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
 
 DOCS = ROOT / "docs"
 MODELS = DOCS / "models.json"
+REGISTRY = ROOT / "keras_shiftmlp" / "cli" / "models.json"
 
 
 def printed(script: str, *arguments) -> str:
@@ -47,8 +51,12 @@ TABLES = {
     ("docs/export.md", "export matrix"): lambda: printed(
         "benchmarks/export_matrix.py", "--from-json", DOCS / "export_matrix.json"
     ),
-    ("docs/performance.md", "bench"): lambda: report.times_table(read("bench.json")["rows"]),
-    ("docs/performance.md", "profile"): lambda: report.profile_table(read("bench.json")["profile"]),
+    ("docs/performance.md", "bench"): lambda: markdown_table(
+        *report.times_table(read("bench.json")["rows"])
+    ),
+    ("docs/performance.md", "profile"): lambda: markdown_table(
+        *report.profile_table(read("bench.json")["profile"])
+    ),
     ("docs/performance.md", "growth"): lambda: report.bench_report(read("growth.json")),
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"
@@ -76,6 +84,27 @@ def with_table(text: str, marker: str, table: str) -> str:
     return page
 
 
+def registry() -> str:
+    """What the command line knows of each family and size without importing Keras, as JSON."""
+    counts = collections.Counter(row["model"] for row in list_weights())
+    families, models = {}, {}
+    for row in read("models.json"):
+        family = CONSTRUCTORS[CONSTRUCTORS[row["model"]].family]
+        text = inspect.getdoc(inspect.getmodule(family.network)) or ""
+        # The header of a family's file gives the idea in its first line, and the paper.
+        paper = re.search(r"^Paper: (https://\S+) (\([^)]*\))", text, re.M)
+        families[family.name] = {
+            "idea": text.splitlines()[0],
+            "paper": f"{paper[1]} {paper[2]}" if paper else None,
+            "any_size": family.any_size,
+            "page": report.page_of(family.name),
+        }
+        facts = {key: value for key, value in row.items() if key != "model"}
+        weights = counts[row["model"]]
+        models[row["model"]] = {"family": family.name, **facts, "weights": weights}
+    return json.dumps({"families": families, "models": models}, indent=1) + "\n"
+
+
 def stale() -> list[str]:
     """What differs from what the code gives, one line each."""
     found = [path for path, write in stubs.STUBS.items() if stubs.read(path) != write()]
@@ -86,6 +115,8 @@ def stale() -> list[str]:
         file = script.with_suffix(".ipynb")
         if not file.exists() or file.read_text("utf-8") != run_notebooks.text_of(script):
             found.append(str(file.relative_to(ROOT)))
+    if not REGISTRY.exists() or REGISTRY.read_text("utf-8") != registry():
+        found.append("keras_shiftmlp/cli/models.json")
     for (page, marker), table in TABLES.items():
         text = (ROOT / page).read_text("utf-8")
         if with_table(text, marker, table()) != text:
@@ -106,6 +137,7 @@ def write() -> None:
         }
     rows = [rows[name] for name in list_models()]
     MODELS.write_text(json.dumps(rows, indent=2) + "\n")
+    REGISTRY.write_text(registry(), "utf-8")
     for (page, marker), table in TABLES.items():
         text = (ROOT / page).read_text("utf-8")
         (ROOT / page).write_text(with_table(text, marker, table()), "utf-8")

@@ -25,7 +25,8 @@ REEXPORTED = {
     "preprocessing": ["decode_predictions", "eval_transform", "preprocess_input"],
 }
 SUBMODULES = [
-    "export", "layers", "models", "preprocessing", "publishing", "training", "visualization",
+    "export", "layers", "models", "prediction", "preprocessing", "publishing",
+    "training", "visualization",
 ]  # fmt: skip
 
 

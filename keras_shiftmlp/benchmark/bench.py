@@ -6,6 +6,7 @@ ratio to that limit describes the code; milliseconds mostly describe the machine
 
 import collections
 import contextlib
+import itertools
 import json
 import os
 import statistics
@@ -26,6 +27,8 @@ from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.macs import count_macs, matrix_products
 
 MODES = ("predict", "train")
+# The line with which a process of `run_backends` reports that a call is finished.
+FINISHED = "measured"
 
 
 def measure(
@@ -161,6 +164,7 @@ def run(
     dtype: str | None = None,
     growth: bool = False,
     profile: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """Times models on several backends.
 
@@ -170,6 +174,7 @@ def run(
         modes, batch_size, repeats, dtype: As for `measure`.
         growth: Also time `predict` at several image sizes and batch sizes.
         profile: Also time the layers, with `profile`.
+        on_progress: Called after each measurement with the number done and of all.
 
     Returns:
         `"rows"` of `measure`; with `growth`, `"pixels"` and `"batch_size"` likewise; with
@@ -182,44 +187,60 @@ def run(
         find_constructor(name)
     common = {"batch_size": batch_size, "repeats": repeats}
     timing = {**common, "modes": modes, "dtype": dtype}
-    calls = [("measure", {"name": name, **timing}) for name in models]
-    results = {"rows": run_backends(backends, calls)}
+    measured = [("measure", {"name": name, **timing}) for name in models]
+    plan = [("rows", measured)]
     if growth:
         series = {
             "pixels": [{"image_size": side} for side in (128, 192, 256, 384, 512)],
             "batch_size": [{"batch_size": size} for size in (1, 4, 16, 64)],
         }
-        for key, changes in series.items():
-            calls = [
-                ("measure", {"name": name, **timing, "modes": ["predict"], **change})
-                for name in models
-                for change in changes
-            ]
-            # One process per call: memory that an allocator keeps would hide what the next needs.
-            results[key] = [row for call in calls for row in run_backends(backends, [call])]
+        # One process per call: memory that an allocator keeps would hide what the next needs.
+        plan += [
+            (key, [("measure", {"name": name, **timing, "modes": ["predict"], **change})])
+            for key, changes in series.items()
+            for name in models
+            for change in changes
+        ]
     if profile:
-        calls = [("profile", {"name": name, **common}) for name in models]
-        results["profile"] = run_backends(backends, calls)
-    return results
+        plan.append(("profile", [("profile", {"name": name, **common}) for name in models]))
+    total = sum(len(calls) for _, calls in plan) * len(backends)
+    done = itertools.count(1)
+
+    def finished():
+        if on_progress:
+            on_progress(next(done), total)
+
+    results = collections.defaultdict(list)
+    for key, calls in plan:
+        results[key] += run_backends(backends, calls, finished)
+    return dict(results)
 
 
 def run_backends(
-    backends: Sequence[str], calls: Sequence[tuple[str, dict[str, Any]]]
+    backends: Sequence[str],
+    calls: Sequence[tuple[str, dict[str, Any]]],
+    finished: Callable[[], None] = lambda: None,
 ) -> list[dict[str, Any]]:
     """Runs `calls`, pairs of a function of this module and its arguments, on each backend.
 
     Each backend has its own process, because Keras chooses its backend when it is imported.
+    `finished` is called after each call.
     """
     rows = []
     for backend in backends:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "calls.json"
             path.write_text(json.dumps(calls))
-            subprocess.run(
-                [sys.executable, "-m", "keras_shiftmlp.benchmark.bench", path],
-                check=True,
-                env={**os.environ, "KERAS_BACKEND": backend},
-            )
+            command = [sys.executable, "-m", "keras_shiftmlp.benchmark.bench", path]
+            environment = {**os.environ, "KERAS_BACKEND": backend}
+            with subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, text=True
+            ) as process:
+                for line in process.stdout or ():
+                    if line.strip() == FINISHED:
+                        finished()
+            if process.returncode:
+                raise ChildProcessError(f"The measurement on {backend} failed; its error is above.")
             rows += json.loads(path.read_text())
     return rows
 
@@ -325,6 +346,8 @@ def _main():
     for function, arguments in json.loads(path.read_text()):
         rows += {"measure": measure, "profile": profile}[function](**arguments)
         keras.utils.clear_session()
+        sys.stdout.write(f"{FINISHED}\n")
+        sys.stdout.flush()
     path.write_text(json.dumps(rows))
 
 

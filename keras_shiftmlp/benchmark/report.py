@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_shiftmlp.benchmark.tables import markdown_table
+from keras_shiftmlp.benchmark.tables import Table, markdown_table
 
 
 def count_models(pattern: str = "*") -> list[dict[str, Any]]:
@@ -113,6 +113,15 @@ def _cell(value):
 
 
 def bench_report(results: dict[str, list[dict[str, Any]]]) -> str:
+    """The tables of a benchmark in Markdown.
+
+    Args:
+        results: What `bench.run` returns and `bench.json` holds.
+    """
+    return "\n\n".join(markdown_table(*table) for table in bench_tables(results))
+
+
+def bench_tables(results: dict[str, list[dict[str, Any]]]) -> list[Table]:
     """The tables of a benchmark.
 
     Args:
@@ -123,11 +132,11 @@ def bench_report(results: dict[str, list[dict[str, Any]]]) -> str:
         tables.append(_growth_table(results))
     if "profile" in results:
         tables.append(profile_table(results["profile"]))
-    return "\n\n".join(tables)
+    return tables
 
 
-def times_table(rows: Sequence[dict]) -> str:
-    """The rows of `bench.measure` as a Markdown table."""
+def times_table(rows: Sequence[dict]) -> Table:
+    """The rows of `bench.measure`."""
     head = ["model", "backend", "mode", "ms/image", "spread", "images/s", "GFLOP/s"]
     head += ["products ms", "ratio", "peak MB", "compile s", "build s"]
     lines = []
@@ -137,7 +146,7 @@ def times_table(rows: Sequence[dict]) -> str:
         line += [f"{row['matmul_ms']:.2f}", f"{row['ratio']:.2f}"]
         line += [f"{row['peak_mb']:.0f}" if row["peak_mb"] else "–"]
         lines.append([*line, f"{row['compile_s']:.1f}", f"{row['build_s']:.1f}"])
-    return markdown_table(head, lines, numeric=range(3, len(head)))
+    return Table(head, lines, range(3, len(head)))
 
 
 def _growth_table(results):
@@ -153,16 +162,17 @@ def _growth_table(results):
             memory = [row["step_mb"] for row in rows]
             line.append(f"{exponent(x, memory):.2f}" if all(memory) else "–")
             lines.append([*line, f"{rows[0]['ms']:.1f} to {rows[-1]['ms']:.1f}"])
-    return markdown_table(head, lines, numeric=range(3, len(head)))
+    return Table(head, lines, range(3, len(head)))
 
 
-def profile_table(rows: Sequence[dict]) -> str:
-    """The rows of `bench.profile` as a Markdown table."""
+def profile_table(rows: Sequence[dict]) -> Table:
+    """The rows of `bench.profile`."""
     lines = []
     for row in rows:
         numbers = [str(row["count"]), f"{row['ms']:.3f}", f"{row['matmul_ms']:.3f}"]
         lines.append([row["model"], row["backend"], row["layer"], *numbers])
-    return markdown_table(["model", "backend", "layer", "count", "ms/image", "products ms"], lines)
+    head = ["model", "backend", "layer", "count", "ms/image", "products ms"]
+    return Table(head, lines)
 
 
 def exponent(x: Sequence[float], y: Sequence[float]) -> float:

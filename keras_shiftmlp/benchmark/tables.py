@@ -1,6 +1,15 @@
 """Tables in Markdown."""
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """A table of texts: the arguments of `markdown_table`."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Collection[int] = ()
 
 
 def markdown_table(

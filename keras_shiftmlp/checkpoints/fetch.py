@@ -16,12 +16,12 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
-
-import requests
-import urllib3
+from typing import TYPE_CHECKING, Any
 
 from keras_shiftmlp.checkpoints import cache
+
+if TYPE_CHECKING:
+    import requests
 
 logger = logging.getLogger("keras_shiftmlp")
 
@@ -221,7 +221,9 @@ def _append(chunks, file, got, total):
             progress.DownloadColumn(),
             progress.TransferSpeedColumn(),
             console=console.Console(stderr=True),
-            disable=sys.stderr is None or not sys.stderr.isatty(),
+            disable=sys.stderr is None
+            or not sys.stderr.isatty()
+            or not logger.isEnabledFor(logging.WARNING),
         ) as bar,
     ):
         task = bar.add_task(file.path.name, total=total, completed=got)
@@ -266,11 +268,15 @@ def _declared_md5(response):
 
 
 @contextlib.contextmanager
-def _ask(url: str, headers: Mapping[str, str]) -> Iterator[requests.Response]:
+def _ask(url: str, headers: Mapping[str, str]) -> Iterator["requests.Response"]:
     """Requests a URL, redirected or not; the body is not read yet.
 
     Inside the block, network errors become `_TryAgain`, or `DownloadError` if they would recur.
     """
+    # Imported on first use: they take longer than all else that a table of checkpoints needs.
+    import requests
+    import urllib3
+
     headers = {"User-Agent": "keras_shiftmlp", "Accept-Encoding": "identity", **headers}
     with requests.Session() as session:
         session.max_redirects = MAX_REDIRECTS
@@ -323,13 +329,15 @@ def _root(error):
 
 def _retry_after(response):
     """The seconds that a server asks for, up to the cap; `None` if it asks for none."""
+    import urllib3
+
     with contextlib.suppress(urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         seconds = urllib3.Retry().get_retry_after(response.raw)
         return None if seconds is None else min(seconds, RETRY_AFTER_CAP)
     return None
 
 
-def _chunks(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
+def _chunks(response: "requests.Response", max_bytes: int) -> Iterator[bytes]:
     """The body, piece by piece as it comes, from a server that is fast enough."""
     begin, recent, left = time.monotonic(), 0, max_bytes
     while chunk := response.raw.read1(1 << 18, decode_content=False):
@@ -345,7 +353,7 @@ def _chunks(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
             begin, recent = time.monotonic(), 0
 
 
-def _without_pages(response: requests.Response, max_bytes: int) -> Iterator[bytes]:
+def _without_pages(response: "requests.Response", max_bytes: int) -> Iterator[bytes]:
     """The body of a response, unless it is a web page by its type or its beginning."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     chunks = _chunks(response, max_bytes)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from keras_shiftmlp.checkpoints import (
     cache,
-    containers,
     fetch,
     google_drive,
     hugging_face,
@@ -159,6 +158,8 @@ def _of_tag(model, family, tag):
 def _of_address(url, family):
     ending = re.sub(r"[^\w.-]", "_", url.partition("?")[0].rstrip("/").split("/")[-1])
     folder = cache.cache_folder(url)
+    from keras_shiftmlp.checkpoints import containers  # imports NumPy
+
     path = fetch.fetch(url, ending, looks_right=containers.container, folder=folder)
     try:
         return _of_file(path, fetch.redacted(url), family)
@@ -247,6 +248,8 @@ def published_file(
         return google_drive.file(url, name, sha256, sha256_prefix, folder)
     if not url.startswith(("http://", "https://")):
         return cache.verified(Path(url), sha256, sha256_prefix)
+    from keras_shiftmlp.checkpoints import containers  # imports NumPy
+
     return fetch.fetch(
         url,
         name,

@@ -5,7 +5,6 @@ import re
 import tempfile
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import containers
 from keras_shiftmlp.checkpoints.cache import cache_folder, locked, verified
 
 _ADDRESS = re.compile(r"https://drive\.google\.com/file/d/([\w-]+)(/view)?(\?[\w=&]*)?")
@@ -48,6 +47,8 @@ def file(
 
 def _download(address, path, sha256, sha256_prefix):
     """Puts the file at `path` once its content is known to be right."""
+    from keras_shiftmlp.checkpoints import containers  # imports NumPy
+
     try:
         import gdown
         from gdown.exceptions import DownloadError

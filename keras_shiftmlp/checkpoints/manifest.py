@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from keras_shiftmlp.checkpoints import cache, fetch, places, sources
+from keras_shiftmlp.naming import plain_name
 
 # The authors' checkpoints, one file per family.
 PUBLISHED = Path(__file__).parent / "published"
@@ -121,11 +122,6 @@ def names_in(entry: dict) -> tuple[str, ...] | None:
     if isinstance(names, str):
         return tuple(name for _, name in class_names(names))
     return None if names is None else tuple(names)
-
-
-def plain_name(name: str) -> str:
-    """A model's name as it is compared: without case and separators."""
-    return "".join(character for character in name.lower() if character.isalnum())
 
 
 def _own_entries():

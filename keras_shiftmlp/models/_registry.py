@@ -1,12 +1,11 @@
 """All constructors by name."""
 
-import difflib
 import fnmatch
 from typing import Any
 
-from keras_shiftmlp.checkpoints.manifest import plain_name
 from keras_shiftmlp.models._constructor import CONSTRUCTORS, Constructor
 from keras_shiftmlp.models.image_model import ImageModel
+from keras_shiftmlp.naming import match_name
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -42,13 +41,4 @@ def get_model(name: str, /, **kwargs: Any) -> ImageModel:
 
 def find_constructor(name: str) -> Constructor:
     """The constructor that `get_model` would call."""
-    known = {plain_name(key): key for key in CONSTRUCTORS}
-    wanted = plain_name(str(name))
-    if wanted not in known:
-        near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.5)
-        hint = f"; the nearest are {', '.join(known[key] for key in near)}" if near else ""
-        raise ValueError(
-            f"No such model{hint}. `keras_shiftmlp.list_models()` lists them. "
-            f"Received: `name={name!r}`"
-        )
-    return CONSTRUCTORS[known[wanted]]
+    return CONSTRUCTORS[match_name(name, CONSTRUCTORS)]

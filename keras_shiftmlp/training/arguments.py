@@ -60,6 +60,8 @@ RANGES: dict[str, tuple[str, Check]] = {
     "ema_momentum": ("None or in [0, 1)", _optional(_BELOW_1)),
     "layer_decay": ("in (0, 1]", _POSITIVE_SHARE),
     "label_smoothing": ("in [0, 1)", _BELOW_1),
+    "class_weights": ("None or 'balanced'", lambda value: value in (None, "balanced")),
+    "early_stopping": ("None or an integer of at least 1", _optional(_integer(1))),
     "crop_fraction": ("in (0, 1]", _POSITIVE_SHARE),
     "jit_compile": ("True, False or 'auto'", lambda value: value in (True, False, "auto")),
     "crop_scale": (

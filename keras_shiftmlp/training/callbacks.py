@@ -8,6 +8,7 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,11 @@ class Resume(keras.callbacks.Callback):
         """Number of finished epochs."""
         return len(self.history)
 
+    def stopped(self, patience: int | None) -> bool:
+        """Whether the validation loss has not fallen for `patience` epochs."""
+        losses = [row["val_loss"] for row in self.history] if patience else []
+        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.newest:
@@ -72,6 +78,26 @@ class Resume(keras.callbacks.Callback):
         if self.newest and self.writes:
             self.newest.unlink()
         self.newest = complete
+
+
+class StopEarly(keras.callbacks.Callback):
+    """Stops a run by its whole history, so that a resumed run stops at the same epoch.
+
+    `keras.callbacks.EarlyStopping` forgets what it has seen before an interruption.
+
+    Args:
+        resume: The callback that keeps the history; it is called before this one.
+        patience: Epochs without a lower validation loss.
+    """
+
+    def __init__(self, resume: Resume, patience: int):
+        super().__init__()
+        self.resume, self.patience = resume, patience
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.resume.stopped(self.patience):
+            logger.info("The validation loss has not fallen for %d epochs.", self.patience)
+            self.model.stop_training = True
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
@@ -99,21 +125,29 @@ class Progress(keras.callbacks.Callback):
     Args:
         steps: Batches per epoch.
         batch_size: Images per batch, over all processes.
+        on_progress: Called after each batch with the number of batches done and of all.
     """
 
-    def __init__(self, steps: int, batch_size: int):
+    def __init__(
+        self,
+        steps: int,
+        batch_size: int,
+        on_progress: Callable[[int, int], None] | None = None,
+    ):
         super().__init__()
-        self.steps, self.batch_size = steps, batch_size
+        self.steps, self.batch_size, self.on_progress = steps, batch_size, on_progress
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch, self.training = epoch, None
         self.started = self.logged = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]):
+        done = self.epoch * self.steps + batch + 1
+        if self.on_progress:
+            self.on_progress(done, self.params["epochs"] * self.steps)
         now = time.perf_counter()
         if now - self.logged > 60:
             self.logged, rate = now, (batch + 1) / (now - self.started)
-            done = self.epoch * self.steps + batch + 1
             logger.info(
                 "Epoch %d/%d, batch %d/%d: loss %.4g, %.0f images/s, about %.0f min left",
                 self.epoch + 1,

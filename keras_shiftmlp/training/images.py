@@ -4,13 +4,15 @@ import dataclasses
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
+
+from keras_shiftmlp.preprocessing import warn_of_unit_range
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -19,6 +21,7 @@ logger = logging.getLogger("keras_shiftmlp")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".tif", ".tiff")
 BICUBIC = 3  # Pillow's number
+UNREADABLE = (OSError, SyntaxError, ValueError)  # raised by Pillow for damaged files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,12 +117,15 @@ class Images:
 
 
 def load_images(
-    data: str | os.PathLike[str] | tuple[Any, Any], class_names: Sequence[str] | None = None
+    data: str | os.PathLike[str] | tuple[Any, Any],
+    class_names: Sequence[str] | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Images:
     """Images to train or to evaluate with.
 
     Every file of a folder is decoded once as a check. Files that can't be decoded are left out,
-    counted in the log and listed in `skipped`. Grey, palette, CMYK and RGBA files become RGB
+    counted in the log and listed in `skipped`. If no value of the files is above 1, one warning in
+    the log says that pixels are in `[0, 255]`. Grey, palette, CMYK and RGBA files become RGB
     when they are read (transparent pixels become white).
 
     Args:
@@ -128,6 +134,7 @@ def load_images(
             images `(N, H, W, 3)` of uint8.
         class_names: The classes in the order of their indices, such as those of the training
             set for a test set. `None` takes the subfolders in alphabetical order.
+        on_progress: Called while a folder is read, with the number of files done and of all.
 
     Raises:
         ValueError: For a class without a readable image, a subfolder that is not a class, or
@@ -150,10 +157,35 @@ def load_images(
         return Images(pixels, labels, tuple(names))
     if isinstance(data, str) and data.startswith("tfds:"):
         return _load_tfds(data.removeprefix("tfds:"), class_names)
-    return _load_folder(Path(data), class_names)
+    return _load_folder(Path(data), class_names, on_progress)
 
 
-def _load_tfds(name, class_names):
+def class_names_of(data: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The classes of a folder or a TensorFlow data set, before an image is read.
+
+    Args:
+        data: As for `load_images`, but no arrays.
+
+    Raises:
+        ValueError: If the folder has no subfolder.
+    """
+    if isinstance(data, str) and data.startswith("tfds:"):
+        builder, _ = _tfds_builder(data.removeprefix("tfds:"))
+        return tuple(builder.info.features["label"].names)
+    return _subfolders(Path(data))
+
+
+def _subfolders(folder):
+    if not folder.is_dir():
+        raise ValueError(f"A folder with one subfolder per class is needed. Received: '{folder}'")
+    found = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir()))
+    if not found:
+        raise ValueError(f"'{folder}' must have a subfolder of images per class. It has none")
+    return found
+
+
+def _tfds_builder(name):
+    """The builder of `<name>/<split>`, and the split."""
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:
@@ -163,7 +195,13 @@ def _load_tfds(name, class_names):
     name, _, split = name.rpartition("/")
     if not name:
         raise ValueError(f"A split is needed, as in 'tfds:cifar10/train'. Received: {split!r}")
-    builder = tfds.builder(name, file_format="array_record")
+    return tfds.builder(name, file_format="array_record"), split
+
+
+def _load_tfds(name, class_names):
+    builder, split = _tfds_builder(name)
+    import tensorflow_datasets as tfds
+
     builder.download_and_prepare()
     # Images are decoded when they are read.
     decoders = {"image": tfds.decode.SkipDecoding()}
@@ -172,16 +210,14 @@ def _load_tfds(name, class_names):
     return Images(source, labels, tuple(class_names or builder.info.features["label"].names))
 
 
-def _load_folder(folder, class_names):
-    if not folder.is_dir():
-        raise ValueError(f"A folder with one subfolder per class is needed. Received: '{folder}'")
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+def _load_folder(folder, class_names, on_progress):
+    found = _subfolders(folder)
     names = tuple(class_names or found)
     unknown = set(found) - set(names)
-    if unknown or not names:
+    if unknown:
         raise ValueError(
-            f"The subfolders of '{folder}' must be classes: {', '.join(names) or 'none was found'}."
-            f" Received: {', '.join(sorted(unknown)) or 'no subfolder'}"
+            f"The subfolders of '{folder}' must be classes: {', '.join(names)}. "
+            f"Received: {', '.join(sorted(unknown))}"
         )
     paths, labels = [], []
     for label, name in enumerate(names):
@@ -191,24 +227,31 @@ def _load_folder(folder, class_names):
                 raise ValueError(f"Class '{name}' has no image in '{folder / name}'.")
             paths += files
             labels += [label] * len(files)
+    largest = []
     with ThreadPoolExecutor() as pool:
-        readable = np.array(list(pool.map(_is_readable, paths)), bool)
+        for value in pool.map(_largest, paths):
+            largest.append(value)
+            if on_progress:
+                on_progress(len(largest), len(paths))
+    readable = np.array([value is not None for value in largest], bool)
     skipped = tuple(str(path) for path, good in zip(paths, readable) if not good)
     if skipped:
         logger.warning("Left out %d unreadable of %d files: %s", len(skipped), len(paths), skipped)
     labels = np.array(labels)
     for label in set(labels.tolist()) - set(labels[readable].tolist()):
         raise ValueError(f"Class '{names[label]}' of '{folder}' has no readable image.")
+    warn_of_unit_range(max(value for value in largest if value is not None))
     paths = [str(path) for path, good in zip(paths, readable) if good]
     return Images(paths, labels[readable], names, skipped)
 
 
-def _is_readable(path):
+def _largest(path):
+    """The largest value of an image file; `None` if it cannot be decoded."""
     try:
-        open_image(path)
-    except (OSError, SyntaxError, ValueError):  # raised by Pillow for damaged files
-        return False
-    return True
+        extrema = open_image(path).getextrema()
+    except UNREADABLE:
+        return None
+    return max(high for _, high in extrema)
 
 
 def open_image(image: str | os.PathLike[str] | bytes | np.ndarray) -> "PIL.Image.Image":

@@ -6,7 +6,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
@@ -22,6 +22,7 @@ from keras_shiftmlp.training.callbacks import (
     Progress,
     Resume,
     StopAtNonFinite,
+    StopEarly,
     save_weights,
     write_json,
 )
@@ -51,6 +52,8 @@ def train(
     accumulate: int = 1,
     layer_decay: float = 1.0,
     label_smoothing: float = 0.0,
+    class_weights: Literal["balanced"] | None = None,
+    early_stopping: int | None = None,
     crop_fraction: float = 1.0,
     jit_compile: bool | Literal["auto"] = "auto",
     shard: tuple[int, int] = (0, 1),
@@ -58,6 +61,7 @@ def train(
     tensorboard: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = 0,
+    on_progress: Callable[[int, int], None] | None = None,
     **augmentation: Unpack[Augmentation],
 ) -> dict[str, Any]:
     """Trains `model` on `images`. The same call after an interruption continues the run.
@@ -85,6 +89,9 @@ def train(
         seed: Seed of order, augmentation and stochastic depth.
         warmup_epochs: Length of the warm-up in epochs, if `warmup_steps` is `None`.
         label_smoothing: Share of the label that is spread over all classes.
+        class_weights: `"balanced"` gives each class the same weight in the loss and in the
+            accuracy of training, however many images it has.
+        early_stopping: Stops once the loss on `validation` has not fallen for this many epochs.
         crop_fraction: Share of the height and of the width of the resized image that evaluation
             keeps; stored in the model together with the class names.
         jit_compile: As for `keras.Model.compile`; `"auto"` compiles on JAX, and on
@@ -96,6 +103,7 @@ def train(
             TensorFlow to write them, on every backend.
         callbacks: Further callbacks, called before those of the run.
         verbose: As for `keras.Model.fit`.
+        on_progress: Called after each batch with the number of batches done and of all.
         **augmentation: See `training_batches`.
 
     Returns:
@@ -122,10 +130,16 @@ def train(
         accumulate=accumulate,
         ema_momentum=ema_momentum,
         label_smoothing=label_smoothing,
+        class_weights=class_weights,
+        early_stopping=early_stopping,
         crop_fraction=crop_fraction,
         jit_compile=jit_compile,
         shard=shard,
     )
+    if early_stopping and validation is None:
+        raise ValueError(
+            f"`early_stopping` needs `validation`. Received: `{early_stopping=}`, `validation=None`"
+        )
     out = Path(out)
     check_fit(model, images)
     size = image_size_of(model)
@@ -170,6 +184,9 @@ def train(
         "crop_fraction": crop_fraction,
         **augmentation,
     }
+    # Added only if they are used: a run of an earlier version has no such keys.
+    options = {"class_weights": class_weights, "early_stopping": early_stopping}
+    card |= {key: value for key, value in options.items() if value is not None}
     card = json.loads(json.dumps(card))  # as read from the file: tuples become lists
     check_settings(out, card)
     writes = shard[0] == 0
@@ -185,6 +202,10 @@ def train(
         workers=workers,
         **augmentation,
     )
+    if class_weights == "balanced":
+        counts = np.bincount(images.labels, minlength=len(images.class_names))
+        weights = len(images) / np.maximum(1, counts) / len(images.class_names)
+        batches = batches.map(lambda batch: (*batch, (batch[1] @ weights).astype("float32")))
     evaluation = evaluation_steps = None
     if validation:
         check_fit(model, validation)
@@ -223,12 +244,15 @@ def train(
         **compiled,
     )
     # `Progress` runs after the swap of the average and before the state is written.
-    callbacks = [*callbacks, StopAtNonFinite(), Progress(steps, batch_size), resume]
+    bar = Progress(steps, batch_size, on_progress)
+    callbacks = [*callbacks, StopAtNonFinite(), bar, resume]
+    if early_stopping:
+        callbacks.append(StopEarly(resume, early_stopping))
     if ema_momentum is not None:
         callbacks.insert(0, keras.callbacks.SwapEMAWeights())
     if tensorboard and writes:
         callbacks.append(keras.callbacks.TensorBoard(out / "tensorboard"))
-    if resume.epoch < epochs:
+    if resume.epoch < epochs and not resume.stopped(early_stopping):
         model.fit(
             batches,
             epochs=epochs,
@@ -268,6 +292,8 @@ def evaluate(
     batch_size: int = 256,
     crop_fraction: float = 1.0,
     workers: int = 2,
+    predictions: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Top-1, top-5 and cross-entropy of `model` on `images`, in one pass without augmentation.
 
@@ -280,9 +306,12 @@ def evaluate(
         batch_size: Images per batch.
         crop_fraction: Share of the height and of the width of the resized image that is kept.
         workers: Threads that prepare batches.
+        predictions: Whether to return the most probable class of each image too.
+        on_progress: Called after each batch with the number of images done and of all.
 
     Returns:
-        `{"images", "top1", "top5", "loss", "seconds"}`; `top1` and `top5` are in `[0, 1]`.
+        `{"images", "top1", "top5", "loss", "seconds"}`; `top1` and `top5` are in `[0, 1]`. With
+        `predictions` also `"predicted"`, the class index of each image.
 
     Raises:
         ValueError: If images and model do not fit together, or an argument is out of range.
@@ -296,7 +325,11 @@ def evaluate(
         crop_fraction=crop_fraction,
         workers=workers,
     )
-    outputs = [keras.ops.convert_to_numpy(model.predict_on_batch(x)) for x, _, _ in batches]
+    outputs = []
+    for x, _, _ in batches:
+        outputs.append(keras.ops.convert_to_numpy(model.predict_on_batch(x)))
+        if on_progress:
+            on_progress(min(len(outputs) * batch_size, len(images)), len(images))
     scores = np.concatenate(outputs)[: len(images)].astype("float64")  # (N, classes)
     if gives_logits(model):
         shifted = scores - scores.max(1, keepdims=True)
@@ -304,14 +337,16 @@ def evaluate(
     else:
         logs = np.log(np.maximum(scores, 1e-7))
     labels = images.labels[:, None]  # (N,) -> (N, 1)
-    right = np.argsort(-scores, axis=1, kind="stable")[:, :5] == labels  # (N, up to 5)
-    return {
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :5]  # (N, up to 5)
+    right = best == labels
+    result = {
         "images": len(images),
         "top1": float(right[:, 0].mean()),
         "top5": float(right.any(1).mean()),
         "loss": float(-np.take_along_axis(logs, labels, 1).mean()),
         "seconds": time.perf_counter() - started,
     }
+    return {**result, "predicted": best[:, 0].tolist()} if predictions else result
 
 
 def check_settings(out: Path, settings: dict[str, Any]) -> None:

@@ -5,13 +5,14 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 # (pattern of the source's key, path of our variable, change of the array). A path of `None` stands
 # for a tensor that is left out on purpose.
-Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
+Row = tuple[str, str | None, Callable[["np.ndarray"], "np.ndarray"] | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Source:
     # Hyper-parameters of the constructor that the files of this layout need.
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     # Looks at the arrays, for layouts that have their keys in common.
-    condition: Callable[[Mapping[str, np.ndarray]], bool] | None = None
+    condition: Callable[[Mapping[str, "np.ndarray"]], bool] | None = None
 
 
 def as_is(array):
@@ -82,7 +83,7 @@ def sources() -> tuple[Source, ...]:
     return tuple(source for module in modules for source in module.SOURCES)
 
 
-def recognise(arrays: Mapping[str, np.ndarray], received: str) -> Source:
+def recognise(arrays: Mapping[str, "np.ndarray"], received: str) -> Source:
     """The source whose marker is among the keys of `arrays` and whose condition holds.
 
     Raises:
@@ -126,7 +127,7 @@ def split_attention(theirs: str, ours: str, branches: int = 3) -> list[Row]:
     ]
 
 
-def group_major(array: np.ndarray, groups: int) -> np.ndarray:
+def group_major(array: "np.ndarray", groups: int) -> "np.ndarray":
     """Reorders the first axis from index `c * groups + k` to `k * C + c`."""
     # (C * K, ...) -> (C, K, ...) -> (K, C, ...) -> (K * C, ...)
     split = array.reshape(-1, groups, *array.shape[1:])

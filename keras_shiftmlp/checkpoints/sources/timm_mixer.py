@@ -1,7 +1,5 @@
 """timm's Mixer state dicts (`.pth`, `.safetensors`)."""
 
-import numpy as np
-
 from keras_shiftmlp.checkpoints.sources import Source, conv2d, layer_norm, linear
 
 STATE_DICT = [
@@ -17,7 +15,8 @@ STATE_DICT = [
 
 def is_gated(arrays):
     """Whether the MLPs are those of gMixer: the gate halves what the second layer takes."""
-    fc1, fc2 = (np.shape(arrays.get(f"blocks.0.mlp_tokens.fc{i}.weight")) for i in (1, 2))
+    weights = (arrays.get(f"blocks.0.mlp_tokens.fc{i}.weight") for i in (1, 2))
+    fc1, fc2 = (() if weight is None else weight.shape for weight in weights)
     return fc1[:1] == tuple(2 * size for size in fc2[1:])
 
 
