@@ -4,7 +4,7 @@ BACKENDS ?= tensorflow jax torch numpy openvino
 DEMO_ARGS ?=
 CHROMIUM ?= chromium
 
-.PHONY: demo test lint generate docs browser notebooks clean
+.PHONY: demo test lint generate pictures docs browser notebooks clean
 
 demo: .venv-demo/done
 	KERAS_BACKEND=tensorflow .venv-demo/bin/python examples/quickstart.py $(DEMO_ARGS)
@@ -20,6 +20,10 @@ lint: .venv-test/done
 
 generate: .venv-test/done
 	.venv-test/bin/python tools/generate.py
+
+pictures: .venv-test/done
+	KERAS_BACKEND=torch .venv-test/bin/python tools/pictures.py
+	KERAS_BACKEND=torch .venv-test/bin/python tools/record_terminal.py
 
 docs: .venv-docs/done build/notebooks/done
 	KERAS_BACKEND=tensorflow .venv-docs/bin/python tools/try_it.py build/try_it

@@ -66,6 +66,7 @@ TABLES = {
     ("docs/which.md", "choice"): lambda: tables.choice_table(
         read("models.json"), read("bench.json")["rows"]
     ),
+    ("docs/commands.md", "commands"): tables.commands,
     ("docs/api/models.md", "constructors"): tables.constructors,
     ("docs/weights.md", "shipped"): tables.shipped_table,
     **{

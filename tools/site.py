@@ -21,7 +21,17 @@ PAGES = {
 }
 SERVED = {".json", ".md", ".mjs", ".onnx", ".png", ".wasm"}
 LANGUAGES = {".py": "python", ".json": "json"}
+FAMILY = "<!-- generated: sizes -->"  # marks the page of a family
 LINK = re.compile(r"(?<=\]\()([^():#\s]+)(?=[#)])")
+
+
+def on_config(config):
+    """Adds the pages of the families to the navigation."""
+    pages = [
+        path.name for path in (ROOT / "docs").glob("*.md") if FAMILY in path.read_text("utf-8")
+    ]
+    families = next(entry["Families"] for entry in config.nav if "Families" in entry)
+    families[1:1] = sorted(pages)
 
 
 def on_files(files, config):

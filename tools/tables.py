@@ -1,6 +1,10 @@
-"""Tables of the documentation: the sizes of a family, and all sizes side by side."""
+"""Generated parts of the documentation: tables of sizes and weights, help of the commands."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 from keras_shiftmlp import list_weights
@@ -9,6 +13,8 @@ from keras_shiftmlp.benchmark.tables import markdown_table
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
 
 ROOT = Path(__file__).parents[1]
+# The help of the program has them; that of a command repeats them.
+SHARED_OPTIONS = re.compile(r"╭─ Options of all commands.*?╯\n?", re.S)
 
 
 def family_pages() -> list[str]:
@@ -95,3 +101,22 @@ def constructors() -> str:
     """The general constructors for mkdocstrings."""
     names = [name for name, x in CONSTRUCTORS.items() if not x.is_size]
     return "\n".join(f"::: keras_shiftmlp.models.{name}" for name in names)
+
+
+def commands() -> str:
+    """What `--help` says of the program and of each command."""
+    from keras_shiftmlp import cli
+
+    names = sorted(name for name in cli.program.app if not name.startswith("-"))
+    parts = [f"```text\n{_help()}\n```"]
+    for name in names:
+        text = SHARED_OPTIONS.sub("", _help(name))
+        parts.append(f"## {name}\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def _help(*command: str) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "88", "NO_COLOR": "1"}
+    run = [sys.executable, "-m", "keras_shiftmlp", *command, "--help"]
+    output = subprocess.run(run, check=True, capture_output=True, text=True, env=environment).stdout
+    return "\n".join(line.rstrip() for line in output.strip().splitlines())
