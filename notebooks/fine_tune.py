@@ -16,7 +16,7 @@ from keras_shiftmlp import training, visualization
 
 FOLDER = Path("my_photos")
 SIDE = 32  # of the images in pixels; 64 shows more of a photo and takes four times as long
-EPOCHS = 4
+EPOCHS = 8
 
 # %% [markdown]
 # ## The images

@@ -20,7 +20,7 @@ transform = keras_shiftmlp.eval_transform(model)
 photo = transform(PHOTO if PHOTO.is_file() else load_sample_image("flower.jpg"))  # (32, 32, 3)
 scores = model.predict(photo[None], verbose=0)
 print(keras_shiftmlp.decode_predictions(scores, top=3, class_names=model.class_names))
-plt.imshow(photo)
+_ = plt.imshow(photo)
 
 # %% [markdown]
 # ## A shift

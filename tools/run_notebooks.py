@@ -70,8 +70,14 @@ def run(script: Path, folder: Path) -> None:
     text, resources = MarkdownExporter().from_notebook_node(book)
     for name, picture in resources["outputs"].items():
         (folder / f"{script.stem}_{name}").write_bytes(picture)
-        text = text.replace(f"]({name})", f"]({script.stem}_{name})")
-    (folder / f"{script.stem}.md").write_text(text, "utf-8")
+    lines, heading, is_code = text.splitlines(), "", False
+    for index, line in enumerate(lines):
+        is_code ^= line.startswith("```")
+        if line.startswith("#") and not is_code:
+            heading = line.lstrip("# ")
+        # A picture is described by the heading above it.
+        lines[index] = line.replace("![png](", f"![{heading}]({script.stem}_")
+    (folder / f"{script.stem}.md").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

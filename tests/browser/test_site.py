@@ -24,6 +24,7 @@ import keras_shiftmlp
 from keras_shiftmlp.layers import SpatialShift
 
 BUILD = Path(__file__).parents[2] / "build"
+CAT = BUILD.parent / "docs" / "pictures" / "cat.jpg"
 SITE, SCREENSHOTS = BUILD / "site", BUILD / "screenshots"
 PAGES = sorted(str(x.parent.relative_to(SITE)) for x in SITE.rglob("index.html"))
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
@@ -176,11 +177,17 @@ def test_the_browser_computes_the_probabilities_of_keras(open_page, network, tmp
         page.wait_for_selector("#predict[data-probabilities]")
         values = json.loads(page.get_attribute("#predict", "data-probabilities"))
         assert np.abs(np.array(values) - expected).max() < 1e-4, file.name
-        best = page.locator("#predict button").all_inner_texts()
+        best = page.locator("#predict [data-role=results] button").all_inner_texts()
         names = np.array(network.class_names)[np.argsort(-expected, kind="stable")[:5]]
         assert [text.split()[0] for text in best] == names.tolist()
+    page.click("#predict [data-role=sample]")
+    page.wait_for_selector("#predict[data-probabilities]")
+    values = json.loads(page.get_attribute("#predict", "data-probabilities"))
+    expected = network.predict(transform(CAT)[None], verbose=0)[0]
+    assert np.abs(np.array(values) - expected).max() < 1e-4
+    names = np.array(network.class_names)[np.argsort(-expected, kind="stable")[:5]]
     drawn = page.evaluate(CANVASES, "#predict canvas")
-    page.locator("#predict button").nth(1).click()
+    page.locator("#predict [data-role=results] button").nth(1).click()
     assert page.evaluate(CANVASES, "#predict canvas") != drawn
     assert names[1] in page.get_attribute("#predict canvas", "aria-label")
     page.screenshot(path=SCREENSHOTS / "photo.png", full_page=True)
