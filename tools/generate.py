@@ -73,6 +73,14 @@ TABLES = {
         (f"docs/{page}.md", "sizes"): partial(tables.sizes_table, page, read("models.json"))
         for page in tables.family_pages()
     },
+    ("docs/performance.md", "gpu"): lambda: (
+        printed("benchmarks/gpu.py", "--from-json", DOCS / "gpu.json")
+        if (DOCS / "gpu.json").exists()
+        else ""
+    ),
+    ("docs/nano.md", "probes"): lambda: printed(
+        "weights/results.py", "--probes", "docs/nano_probes.json"
+    ),
 }
 
 
