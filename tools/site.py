@@ -22,6 +22,8 @@ PAGES = {
 SERVED = {".json", ".md", ".mjs", ".onnx", ".png", ".wasm"}
 LANGUAGES = {".py": "python", ".json": "json"}
 FAMILY = "<!-- generated: sizes -->"  # marks the page of a family
+FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
+INDENT = re.compile(r"^(?: {3}| {6})(?=\S)", re.M)
 LINK = re.compile(r"(?<=\]\()([^():#\s]+)(?=[#)])")
 
 
@@ -57,7 +59,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Rewrites links that leave `docs/`, or that come from a page outside it."""
+    """Rewrites links that leave `docs/` or come from a page outside it, and indents lists."""
     sources = {page: source for source, page in PAGES.items()}
     if page.file.src_uri.startswith(("notebooks/", "source/")):
         return markdown
@@ -67,7 +69,10 @@ def on_page_markdown(markdown, page, config, files):
         target = _target(source, match[1])
         return os.path.relpath(_page_of(target), Path(page.file.src_uri).parent)
 
-    return LINK.sub(on_the_site, markdown)
+    # A nested list is indented by 3 spaces under a number, and Python-Markdown wants 4.
+    parts = FENCE.split(LINK.sub(on_the_site, markdown))
+    parts[::2] = [INDENT.sub(lambda m: " " * (len(m[0]) // 3 * 4), part) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _targets(source, text):
