@@ -8,6 +8,7 @@ from cases import BACKEND, MODEL_CASES, TRAINS, run
 import keras_shiftmlp
 from keras_shiftmlp import visualization
 from keras_shiftmlp.layers import MixShift, SpatialShift
+from keras_shiftmlp.visualization import receptive_fields
 from keras_shiftmlp.visualization._gradients import gradient
 
 pytest.importorskip("matplotlib")
@@ -231,40 +232,37 @@ def test_receptive_field_of_tokens():
 
 
 @with_gradients
-def test_receptive_fields_side_by_side():
-    one = MODEL_CASES["s2_mlp"].build()
-    models = {"one": one, "two": small_model()}
-    figure = visualization.plot_receptive_fields(models, blocks=[-1], samples=1)
-    first, second, bar = figure.axes
-    blocks = sum(layer.name.endswith("channel_fc1") for layer in one.layers)
-    assert first.get_title() == f"one\nblock {blocks} of {blocks}"
-    assert second.get_title() == "two\nblock 2 of 2"
-    assert array(first).shape == (32, 48) and array(second).shape == (16, 24)
+def test_receptive_field_is_drawn_as_shares_of_its_maximum():
+    model = small_model()
+    axis, bar = visualization.plot_receptive_fields({"one": model}, [-1], samples=1).axes
     last = "stage_1_block_0_channel_add"
-    field = visualization.effective_receptive_field(models["two"], last, samples=1)
-    drawn = np.maximum(field / field.max(), 1e-3)
-    np.testing.assert_allclose(array(second), drawn, rtol=1e-4)
+    field = visualization.effective_receptive_field(model, last, samples=1)
+    assert field.shape == (16, 24)
+    np.testing.assert_allclose(array(axis), np.maximum(field / field.max(), 1e-3), rtol=1e-4)
     # The frame is the patch of the output: row 1 of 2 and column 1 of 3, 8 pixels each.
-    [frame] = second.patches
+    [frame] = axis.patches
     assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (7.5, 7.5, 8, 8)
     assert bar.get_ylabel() == "gradient, share of the largest"
 
 
-@with_gradients
-def test_receptive_fields_have_a_row_per_depth():
-    models = {"one": small_model()}
-    figure = visualization.plot_receptive_fields(models, blocks=[0, -1], samples=1)
+@once
+def test_receptive_fields_have_a_column_per_model_and_a_row_per_depth(monkeypatch, models):
+    def constant(part, images, cotangents):
+        return np.full(images.shape, len(part.layers))
+
+    monkeypatch.setattr(receptive_fields, "gradient", constant)
+    both = {"one": small_model(), "two": models["mixer"]}
+    figure = visualization.plot_receptive_fields(both, blocks=[0, -1])
+    assert [axis.get_title() for axis in figure.axes[:-1]] == [
+        "one\nafter block 1", "two\nafter block 1", "one\nafter block 2", "two\nafter block 2",
+    ]  # fmt: skip
+    shapes = [array(axis).shape for axis in figure.axes[:-1]]
+    assert shapes == [(16, 24), (32, 48)] * 2
     grid = figure.axes[0].get_gridspec()
-    assert (grid.nrows, grid.ncols, len(figure.axes)) == (2, 1, 3)  # with the colour bar
-    titles = [axis.get_title() for axis in figure.axes[:2]]
-    assert titles == ["one\nblock 1 of 2", "one\nblock 2 of 2"]
-    assert (
-        visualization.plot_receptive_fields(models, blocks=[0, -1], samples=1, columns=2)
-        .axes[0]
-        .get_gridspec()
-        .ncols
-        == 2
-    )
+    assert (grid.nrows, grid.ncols) == (2, 2)
+    wrapped = visualization.plot_receptive_fields(both, blocks=[0, -1], columns=3)
+    grid = wrapped.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols, len(wrapped.axes)) == (2, 3, 5)  # with the colour bar
 
 
 @with_gradients
@@ -284,7 +282,7 @@ def test_grad_cam_of_the_last_map_is_the_class_activation_map(photo):
 @with_gradients
 def test_grad_cam_of_tokens_is_a_map(pixels):
     model = MODEL_CASES["mixer"].build()
-    kernel = np.random.default_rng(0).standard_normal((16, 5)).astype("float32")
+    kernel = np.random.default_rng(0).standard_normal((20, 5)).astype("float32")
     model.layers[-1].kernel.assign(kernel)  # it starts at zero
     _, height, width, _ = model.get_layer("map").output.shape
     tokens = run(keras.Model(model.input, model.get_layer("norm").output), pixels[:1])[0]
@@ -316,6 +314,7 @@ BAD_CALLS = {
     "no TokenDense": lambda m, x: visualization.plot_token_mixing(m["s2_mlp_v2"]),
     "no block": lambda m, x: visualization.plot_mix_shift_kernels(m["ms_mlp"], block=99),
     "no blocks": lambda m, x: visualization.plot_receptive_fields({"a": m["ms_mlp"]}, [-99]),
+    "no models": lambda m, x: visualization.plot_receptive_fields({}),
     "no token block": lambda m, x: visualization.plot_token_mixing(m["mixer"], [99]),
     "image size": lambda m, x: visualization.plot_split_attention(m["s2_mlp_v2"], x[:-1]),
     "batch": lambda m, x: visualization.grad_cam(m["mixer"], x[None]),

@@ -1,6 +1,8 @@
 """Plots of results, by the data in their figures."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -202,3 +204,14 @@ def test_a_path_saves_the_figure(name, tmp_path):
     (tmp_path / "plot.png").unlink()
     PLOTS[name](None)
     assert not list(tmp_path.iterdir())
+
+
+def test_every_picture_of_the_docs_is_made_by_the_tool():
+    """`tools/pictures.py` lists them; `cat.jpg` is the photo that some of them show."""
+    command = [sys.executable, HERE.parent / "tools" / "pictures.py", "--list"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    folder = HERE.parent / "docs" / "pictures"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["cat.jpg", *(f"{name}.png" for name in listed)]
+    )
+    assert max(path.stat().st_size for path in folder.iterdir()) <= 200_000

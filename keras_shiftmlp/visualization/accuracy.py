@@ -65,7 +65,7 @@ def plot_accuracy(
     from matplotlib.ticker import LogLocator
 
     # Seven colours and six markers: no two of the first 42 families look alike.
-    order = sorted(best, key=best.get, reverse=True)
+    order = sorted(best, key=lambda name: -best[name])
     styles = list(zip(order, itertools.cycle(COLORS), itertools.cycle("osD^vX")))
     for axis, cost in zip(axes, costs):
         unit, label = COSTS[cost]

@@ -52,7 +52,7 @@ def grad_cam(
     ...     assert grad_cam(model, np.zeros((16, 24, 3)), class_index=7).shape == (4, 6)
     """
     head = _head(model)
-    pixels, layer = pixels_of(model, image), layer_of(model, layer)
+    pixels, source = pixels_of(model, image), layer_of(model, layer)
     if class_index is None:
         class_index = int(np.argmax(model.predict(pixels, verbose=0)))
     classes = head.output.shape[-1]
@@ -63,8 +63,8 @@ def grad_cam(
     # The logit is the product of the features with a column of the kernel. The softmax is left out:
     # its slope vanishes for a class that is certain.
     column = keras.ops.convert_to_numpy(head.kernel)[None, :, class_index].astype("float32")
-    slopes = gradient(keras.Model(model.input, head.input), pixels, column, layer.name)[0]
-    features = keras.Model(model.input, layer.output).predict(pixels, verbose=0)[0]
+    slopes = gradient(keras.Model(model.input, head.input), pixels, column, source.name)[0]
+    features = keras.Model(model.input, source.output).predict(pixels, verbose=0)[0]
     if features.ndim == 2:  # (S, C) -> (h, w, C)
         grid = grid_of(model, len(features))
         slopes, features = slopes.reshape(*grid, -1), features.reshape(*grid, -1)
@@ -110,17 +110,17 @@ def plot_grad_cam(
     _head(model)
     pixels = pixels_of(model, image)[0]
     scores = model.predict(pixels[None], verbose=0)[0]
-    if isinstance(classes, int):
-        classes = np.argsort(-scores, kind="stable")[:classes].tolist()
+    best = np.argsort(-scores, kind="stable").tolist()
+    drawn = best[:classes] if isinstance(classes, int) else list(classes)
     class_names = class_names or getattr(model, "class_names", None)
     height, width = pixels.shape[:2]
-    columns = 1 + len(classes)
+    columns = 1 + len(drawn)
     size = (2.2 * columns, 2.2 * height / width + 0.4)
     figure, [axes] = subplots(1, columns, figsize=size)
     for axis in axes:
         show_image(axis, pixels)
     axes[0].set_title("image", fontsize=10)
-    for axis, index in zip(axes[1:], classes):
+    for axis, index in zip(axes[1:], drawn):
         cam = grad_cam(model, pixels, index, layer)
         cam /= cam.max() or 1
         # Half a pixel further than the first and last centres, as for the image.

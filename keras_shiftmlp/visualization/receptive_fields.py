@@ -69,19 +69,19 @@ def effective_receptive_field(
             )
         images = rng.uniform(0, 255, (samples, *model.input_shape[1:]))
     images = np.asarray(images, "float32")
-    layer = layer_of(model, layer)
-    height, width = _grid(model, layer, images.shape[1:3])
+    output = layer_of(model, layer).output
+    height, width = _grid(model, output, images.shape[1:3])
     row, column = (height // 2, width // 2) if position is None else position
     if not (0 <= row < height and 0 <= column < width):
         raise ValueError(
             f"`position` must lie in the {height} x {width} map. Received: `position={position}`"
         )
-    channels = layer.output.shape[-1]
+    channels = output.shape[-1]
     cotangents = np.zeros((len(images), height, width, channels), "float32")
     cotangents[:, row, column] = rng.standard_normal((len(images), channels))
-    if len(layer.output.shape) == 3:
+    if len(output.shape) == 3:
         cotangents = cotangents.reshape(len(images), -1, channels)  # (B, S, C)
-    slopes = gradient(keras.Model(model.input, layer.output), images, cotangents)
+    slopes = gradient(keras.Model(model.input, output), images, cotangents)
     return np.sqrt(np.mean(np.sum(np.square(slopes), axis=-1), axis=0))
 
 
@@ -113,7 +113,8 @@ def plot_receptive_fields(
         axis of the colour bar.
 
     Raises:
-        ValueError: For a model that has no such block, and as for `effective_receptive_field`.
+        ValueError: Without models or blocks, for a model that has no such block, and as for
+            `effective_receptive_field`.
         RuntimeError: On NumPy and OpenVINO, which have no gradients.
         ImportError: Without Matplotlib.
 
@@ -125,6 +126,11 @@ def plot_receptive_fields(
     ...     figure = plot_receptive_fields({"S2-MLPv2": model}, blocks=(0,), samples=1)
     ...     assert figure.axes[0].images[0].get_array().shape == (16, 24)
     """
+    if not models or not blocks:
+        raise ValueError(
+            "`models` and `blocks` must not be empty. "
+            f"Received: `models={list(models)}`, `blocks={list(blocks)}`"
+        )
     ends = {title: _block_outputs(model) for title, model in models.items()}
     for blocks_of_model in ends.values():
         for block in blocks:
@@ -133,38 +139,38 @@ def plot_receptive_fields(
     columns = columns or len(models)
     rows = -(-len(panels) // columns)
     figure, axes = subplots(rows, columns, figsize=(2.3 * columns + 0.8, 2.6 * rows))
+    from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LogNorm
     from matplotlib.patches import Rectangle
 
+    colors = ScalarMappable(LogNorm(FLOOR, 1), "magma")
     for axis, (title, block) in zip(axes.flat, panels):
         model = models[title]
-        layer = model.get_layer(ends[title][block])
-        field = effective_receptive_field(model, layer.name, images, None, samples, seed)
+        layer = ends[title][block]
+        field = effective_receptive_field(model, layer, images, None, samples, seed)
         field /= field.max() or 1
-        shown = axis.imshow(np.maximum(field, FLOOR), cmap="magma", norm=LogNorm(FLOOR, 1))
+        axis.imshow(np.maximum(field, FLOOR), norm=colors.norm, cmap=colors.cmap)
         hide_ticks(axis)
-        height, width = _grid(model, layer, field.shape)
+        height, width = _grid(model, model.get_layer(layer).output, field.shape)
         # Of the output position: its corner, width and height in pixels.
         patch_height, patch_width = field.shape[0] / height, field.shape[1] / width
         corner = (width // 2 * patch_width - 0.5, height // 2 * patch_height - 0.5)
         axis.add_patch(Rectangle(corner, patch_width, patch_height, fill=False, edgecolor=SKY))
         number = block % len(ends[title]) + 1
-        axis.set_title(f"{title}\nblock {number} of {len(ends[title])}", fontsize=10)
+        axis.set_title(f"{title}\nafter block {number}", fontsize=10)
     for axis in axes.flat[len(panels) :]:
         axis.remove()
-    bar = figure.colorbar(shown, ax=list(figure.axes), shrink=0.8)
+    bar = figure.colorbar(colors, ax=list(figure.axes), shrink=0.8)
     bar.ax.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
     bar.set_label("gradient, share of the largest")
     return saved(figure, path)
 
 
-def _grid(
-    model: keras.Model, layer: keras.layers.Layer, image_size: tuple[int, int]
-) -> tuple[int, int]:
-    """Rows and columns of the layer's output for images of this size."""
-    if len(layer.output.shape) == 3:
-        return grid_of(model, layer.output.shape[1])
-    part = keras.Model(model.input, layer.output)
+def _grid(model: keras.Model, output: Any, image_size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of an output of the model for images of this size."""
+    if len(output.shape) == 3:
+        return grid_of(model, output.shape[1])
+    part = keras.Model(model.input, output)
     return part.compute_output_shape((1, *image_size, model.input_shape[-1]))[1:3]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ ARROWS = {
 
 def plot_spatial_shift(
     settings: Sequence[str] = tuple(SETTINGS),
-    orders: Sequence[str] = ("hw",),
+    orders: Sequence[Literal["hw", "wh"]] = ("hw",),
     shape: tuple[int, int] = (3, 4),
     path: str | os.PathLike[str] | None = None,
 ) -> Figure:
