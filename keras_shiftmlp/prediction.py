@@ -57,7 +57,7 @@ def find_images(places: Iterable[str | os.PathLike[str]]) -> list[str]:
     ['a.png']
     """
     found: dict[str, None] = {}
-    for place in map(os.fspath, places):
+    for place in (os.fspath(path) for path in places):
         if os.path.isfile(place):
             files = [place]
         elif os.path.isdir(place):

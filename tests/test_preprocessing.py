@@ -6,10 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from cases import HERE, MODEL_CASES, run
+from cases import BACKEND, HERE, MODEL_CASES, run
 from PIL import Image
 
 import keras_shiftmlp as k
+from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.checkpoints.manifest import class_names
 
 PHOTOS = Path(HERE, "..", "..", "shared", "data", "imagenet_samples.tar")
@@ -101,3 +102,32 @@ def test_class_names_are_checked():
     model.class_names = list("abcde")
     model.class_names = None
     assert model.class_names is None
+
+
+def test_a_batch_in_0_to_1_is_warned_of_once(caplog):
+    cache.warn_once.cache_clear()
+    x = np.full((1, 4, 4, 3), 2.0, "float32")
+    empty = [] if BACKEND == "openvino" else [x[:0]]  # OpenVINO crashes on an empty batch
+    for batch in (x, keras.ops.convert_to_tensor(x), keras.KerasTensor((1, 4, 4, 3)), *empty):
+        k.preprocess_input(batch, "MixerB16")
+    assert not caplog.records
+    for batch in (keras.ops.convert_to_tensor(x / 2), x / 2):
+        k.preprocess_input(batch, "MixerB16")
+    [record] = caplog.records
+    assert record.levelname == "WARNING" and "multiply images in [0, 1] by 255" in record.message
+    cache.warn_once.cache_clear()
+
+
+def test_preprocess_input_can_be_traced():
+    x = np.full((1, 4, 4, 3), 51.0, "float32")
+    if BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        y = tf.function(lambda x: k.preprocess_input(x, "zero_to_one"))(x)
+    elif BACKEND == "jax":
+        import jax
+
+        y = jax.jit(lambda x: k.preprocess_input(x, "zero_to_one"))(x)
+    else:
+        y = k.preprocess_input(keras.ops.convert_to_tensor(x), "zero_to_one")
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(y), 0.2, rtol=1e-6)

@@ -33,15 +33,24 @@ def full_name(name: str) -> str:
     return match_name(name, known, listed_by="`keras-shiftmlp list`")
 
 
-def _known(_: Any, name: str) -> None:
-    full_name(name)
+def check_model(name: str) -> None:
+    """Raises `UsageError` unless `name` is a model or an existing .keras file."""
+    try:
+        if not name.endswith(".keras"):
+            full_name(name)
+        elif not os.path.isfile(name):
+            raise ValueError(f"There is no file '{name}'.")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _known(_: Any, name: str | None) -> None:
+    if name is not None:
+        full_name(name)
 
 
 def _known_or_file(_: Any, name: str) -> None:
-    if not name.endswith(".keras"):
-        full_name(name)
-    elif not os.path.isfile(name):
-        raise ValueError(f"There is no file '{name}'.")
+    check_model(name)
 
 
 def _data(_: Any, data: str | None) -> None:

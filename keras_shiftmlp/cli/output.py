@@ -78,11 +78,21 @@ def show_table(
         return
     from rich import box, console, table, text
 
-    shown = table.Table(box=box.SIMPLE_HEAD if head else None, show_header=head, pad_edge=False)
+    line_below_head = box.Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
+    shown = table.Table(
+        box=line_below_head, show_header=head, show_edge=False, padding=(0, 1, 0, 0)
+    )
     for column in short or columns:
         numeric = all(isinstance(row[column], int | float | None) for row in rows)
-        title = column.replace("_", " ")
-        shown.add_column(title, justify="right" if numeric else "left", overflow="fold")
+        # Only texts are broken into lines; names, numbers and words stay whole.
+        is_text = column != columns[0] and any(" " in str(row[column]) for row in rows)
+        shown.add_column(
+            column.replace("_", " "),
+            justify="right" if numeric else "left",
+            no_wrap=not is_text,
+            overflow="fold" if is_text else "ellipsis",
+            min_width=10 if is_text else None,
+        )
     for row in rows:
         shown.add_row(*(text.Text(_readable(row[column])) for column in short or columns))
     console.Console().print(shown)

@@ -1,45 +1,126 @@
 """`plot`: the pictures of `keras_shiftmlp.visualization`."""
 
+import dataclasses
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from keras_shiftmlp.cli.arguments import ExistingFile, check_new, check_packages
+from keras_shiftmlp.cli.arguments import (
+    ExistingFile,
+    build,
+    check_model,
+    check_new,
+    check_packages,
+    check_weights,
+    registry,
+)
+from keras_shiftmlp.cli.output import UsageError
 from keras_shiftmlp.cli.program import USE, command
 
-# How each kind of picture is drawn from the contents of its files and written to a path.
-_KINDS = {
-    "curves": lambda draw, cards, path: draw.plot_curves(
-        {name: card["history"] for name, card in cards.items()}, path
+Kind = Literal[
+    "shift", "mix-shift", "accuracy",
+    "curves", "benchmark", "profile",
+    "receptive-fields", "grad-cam", "split-attention", "token-mixing", "mix-shift-kernels",
+]  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class _Picture:
+    """How a kind of picture is drawn.
+
+    Args:
+        function: Name of the function of `keras_shiftmlp.visualization`.
+        takes: What the user names.
+        argument: From what the user names, by name, to the first argument of the function.
+        image: Whether the second argument is a photo.
+    """
+
+    function: str
+    takes: Literal["nothing", "files", "one file", "models", "one model"] = "nothing"
+    argument: Callable[[dict[str, Any]], Any] | None = None
+    image: bool = False
+
+
+def _only(named):
+    [value] = named.values()
+    return value
+
+
+_PICTURES: dict[str, _Picture] = {
+    "shift": _Picture("plot_spatial_shift"),
+    "mix-shift": _Picture("plot_mix_shift"),
+    "accuracy": _Picture(
+        "plot_accuracy",
+        argument=lambda _: [{"model": name, **x} for name, x in registry()["models"].items()],
     ),
-    "benchmark": lambda draw, results, path: draw.plot_benchmark(
-        [row for result in results.values() for row in result["rows"]], path
+    "curves": _Picture(
+        "plot_curves", "files", lambda cards: {x: card["history"] for x, card in cards.items()}
     ),
-    "profile": lambda draw, results, path: draw.plot_profile(
-        [row for result in results.values() for row in result["profile"]], path
-    ),
+    "benchmark": _Picture("plot_benchmark", "one file", lambda results: _only(results)["rows"]),
+    "profile": _Picture("plot_profile", "one file", lambda results: _only(results)["profile"]),
+    "receptive-fields": _Picture("plot_receptive_fields", "models", lambda models: models),
+    "grad-cam": _Picture("plot_grad_cam", "one model", _only, image=True),
+    "split-attention": _Picture("plot_split_attention", "one model", _only, image=True),
+    "token-mixing": _Picture("plot_token_mixing", "one model", _only),
+    "mix-shift-kernels": _Picture("plot_mix_shift_kernels", "one model", _only),
 }
 
 
-@command("plot", example="curves runs/photos/card.json --out curves.png", group=USE)
+@command("plot", example="grad-cam S2MLPv2Nano --image photo.jpg --out cam.png", group=USE)
 def plot(
-    kind: Literal["curves", "benchmark", "profile"],
+    kind: Kind,
     /,
-    *files: ExistingFile,
+    *sources: str,
     out: Path,
+    weights: str | None = None,
+    image: ExistingFile | None = None,
 ) -> None:
-    """Draw a picture from files.
+    """Draw a picture that explains: shifts, receptive fields, attention, training, times.
 
     Args:
         kind: What to draw.
-        files: The card.json of runs for curves; a bench.json for benchmark and profile.
+        sources: Models for receptive-fields; one model for grad-cam, split-attention, token-mixing
+            and mix-shift-kernels; the card.json of runs for curves; a bench.json for benchmark
+            and profile; nothing for the others.
         out: Picture to write; its ending, such as .png or .svg, sets the format.
+        weights: Checkpoint of the models: a tag such as cifar10, or "none" for random weights.
+        image: Photo for grad-cam and split-attention.
     """
+    picture = _PICTURES[kind]
+    _check(kind, picture, sources, weights, image)
     check_new(out, ".png", ".svg", ".pdf")
     check_packages("plot", "keras_shiftmlp[plots]", "matplotlib")
+    if "file" in picture.takes:
+        named = {_run_of(file): json.loads(Path(file).read_text("utf-8")) for file in sources}
+    else:
+        named = {name: build(name, weights) for name in sources}
 
     from keras_shiftmlp import visualization
 
-    contents = {file.parent.name: json.loads(file.read_text("utf-8")) for file in files}
+    arguments = [] if picture.argument is None else [picture.argument(named)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    _KINDS[kind](visualization, contents, out)
+    getattr(visualization, picture.function)(
+        *arguments, *([image] if picture.image else []), path=out
+    )
+
+
+def _run_of(file):
+    """The name of a run: that of the folder of its card."""
+    return Path(file).resolve().parent.name
+
+
+def _check(kind, picture, sources, weights, image):
+    most = {"nothing": 0, "one model": 1, "one file": 1}.get(picture.takes, len(sources))
+    if len(sources) > most or (picture.takes != "nothing" and not sources):
+        raise UsageError(f"`plot {kind}` takes {picture.takes}. Received: {len(sources)}")
+    if picture.image != (image is not None):
+        takes = "needs" if picture.image else "takes no"
+        raise UsageError(f"`plot {kind}` {takes} --image.")
+    for source in sources:
+        if "model" in picture.takes:
+            check_model(source)
+            check_weights(source, weights)
+        elif not os.path.isfile(source):
+            raise UsageError(f"There is no file '{source}'.")

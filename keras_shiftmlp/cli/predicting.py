@@ -112,9 +112,11 @@ def evaluate(
     if confusion is not None:
         check_packages("--confusion", "keras_shiftmlp[plots]", "matplotlib")
 
-    from keras_shiftmlp import training, visualization
+    from keras_shiftmlp import ImageModel, training, visualization
 
     network = build(model, weights)
+    if not isinstance(network, ImageModel):
+        raise ValueError(f"'{model}' must be a model of this package, which knows its classes.")
     with output.progress("Reading images") as show:
         images = training.load_images(data, network.class_names, on_progress=show)
     with output.progress("Evaluating") as show:
@@ -129,5 +131,7 @@ def evaluate(
     predicted = result.pop("predicted")
     if confusion is not None:
         confusion.parent.mkdir(parents=True, exist_ok=True)
-        visualization.plot_confusion(images.labels, predicted, images.class_names, confusion)
+        visualization.plot_confusion(
+            images.labels.tolist(), predicted, images.class_names, confusion
+        )
     output.show_record(result)

@@ -68,10 +68,10 @@ def verify(
 
     from keras_shiftmlp import publishing
 
-    if softmax is not None and photo is not None:
-        result = publishing.verify_softmax(model, file, softmax, photo)
-    else:
+    if photos is not None:
         result = publishing.verify(model, file, photos, limit, preprocessing)
+    else:
+        result = publishing.verify_softmax(model, file, softmax, photo)
     output.show_record(result)
 
 

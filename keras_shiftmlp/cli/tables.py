@@ -105,7 +105,7 @@ def _show_weights(rows):
     from keras_shiftmlp.checkpoints.manifest import COLUMNS
 
     if rows:
-        short = ["model", "tag", "dataset", "image_size", "classes", "top1", "license"]
+        short = ["model", "tag", "dataset", "classes", "top1", "license"]
         output.show_table(rows, COLUMNS, short)
     else:
         output.show_note("There is no public checkpoint. `train` makes one from your images.")

@@ -78,6 +78,8 @@ def train(
     from keras_shiftmlp.models import get_model
 
     chosen = _checked(recipe, set)
+    if keras.backend.backend() in ("numpy", "openvino"):
+        raise UsageError("Training needs TensorFlow, JAX or PyTorch: choose one with --backend.")
     class_names = training.class_names_of(data)
     keras.utils.set_random_seed(seed)
     network = get_model(

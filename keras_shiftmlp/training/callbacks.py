@@ -51,8 +51,10 @@ class Resume(keras.callbacks.Callback):
 
     def stopped(self, patience: int | None) -> bool:
         """Whether the validation loss has not fallen for `patience` epochs."""
-        losses = [row["val_loss"] for row in self.history] if patience else []
-        return bool(losses) and len(losses) - 1 - int(np.argmin(losses)) >= patience
+        if patience is None or not self.history:
+            return False
+        lowest = int(np.argmin([row["val_loss"] for row in self.history]))
+        return self.epoch - 1 - lowest >= patience
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -248,10 +248,10 @@ def _load_folder(folder, class_names, on_progress):
 def _largest(path):
     """The largest value of an image file; `None` if it cannot be decoded."""
     try:
-        extrema = open_image(path).getextrema()
+        pixels = np.asarray(open_image(path))
     except UNREADABLE:
         return None
-    return max(high for _, high in extrema)
+    return int(pixels.max())
 
 
 def open_image(image: str | os.PathLike[str] | bytes | np.ndarray) -> "PIL.Image.Image":
