@@ -23,7 +23,6 @@ generate: .venv-test/done
 
 pictures: .venv-test/done
 	KERAS_BACKEND=torch .venv-test/bin/python tools/pictures.py
-	KERAS_BACKEND=torch .venv-test/bin/python tools/record_terminal.py
 
 docs: .venv-docs/done build/notebooks/done
 	KERAS_BACKEND=tensorflow .venv-docs/bin/python tools/try_it.py build/try_it

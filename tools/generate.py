@@ -66,6 +66,9 @@ TABLES = {
     ("docs/which.md", "choice"): lambda: tables.choice_table(
         read("models.json"), read("bench.json")["rows"]
     ),
+    ("docs/quickstart.md", "terminal"): lambda: (
+        f"```text\n{(DOCS / 'terminal.txt').read_text('utf-8').strip()}\n```"
+    ),
     ("docs/commands.md", "commands"): tables.commands,
     ("docs/api/models.md", "constructors"): tables.constructors,
     ("docs/weights.md", "shipped"): tables.shipped_table,
