@@ -317,6 +317,7 @@ BAD_CALLS = {
     "no models": lambda m, x: visualization.plot_receptive_fields({}),
     "no token block": lambda m, x: visualization.plot_token_mixing(m["mixer"], [99]),
     "image size": lambda m, x: visualization.plot_split_attention(m["s2_mlp_v2"], x[:-1]),
+    "rank": lambda m, x: visualization.grad_cam(m["mixer"], x[..., None]),
     "batch": lambda m, x: visualization.grad_cam(m["mixer"], x[None]),
     "class": lambda m, x: visualization.grad_cam(m["mixer"], x, 5),
     "layer": lambda m, x: visualization.grad_cam(m["mixer"], x, 1, "none"),

@@ -115,7 +115,8 @@ if __name__ == "__main__":
     parser.add_argument("--list", action="store_true", help="print the names and draw nothing")
     args = parser.parse_args()
     if args.list:
-        sys.exit(print(*PICTURES))
+        print(*PICTURES)
+        args.only = []
     for name in args.only:
         path = FOLDER / f"{name}.png"
         PICTURES[name](path)
