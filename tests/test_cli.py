@@ -118,8 +118,9 @@ def test_help_names_every_command_and_shows_an_example_of_each(capsys):
 
 
 @once
-def test_a_closed_pipe_ends_quietly():
-    command = [sys.executable, "-m", "keras_shiftmlp", "list"]
+@pytest.mark.parametrize("pattern", ["*", "mixernano"])  # more than a buffer, and less
+def test_a_closed_pipe_ends_quietly(pattern):
+    command = [sys.executable, "-m", "keras_shiftmlp", "list", pattern]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE.parent
     ) as process:
@@ -257,6 +258,7 @@ def test_info_of_a_size_and_of_a_family(capsys):
     assert facts["model"] == "MixerB32" and facts["image size"] == "fixed"
     assert "arxiv.org/abs/2105.01601" in facts["paper"]
     assert {row["license"] for row in facts["weights"]} == {"Apache-2.0"}
+    assert json.loads(call(capsys, "info", "S2MLPv2", "--json").out)["image size"] == "any"
     family = json.loads(call(capsys, "info", "GMixer", "--json").out)
     assert [row["model"] for row in family["sizes"]] == ["GMixer12", "GMixer24"]
     text = call(capsys, "info", "S2MLPWide")

@@ -27,7 +27,6 @@ app = App(
     result_action="return_value",
     print_error=False,
     exit_on_error=False,
-    suppress_keyboard_interrupt=False,
 )
 # In the order of `--help`.
 LOOK_UP, USE, EXCHANGE, SET_UP = map(
@@ -58,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         SystemExit: With 2 for a wrong call, with 1 for a failed command, with 130 after Ctrl-C.
     """
     try:
+        # Ctrl-C ends it with 130.
         app.meta(None if arguments is None else list(arguments))
         sys.stdout.flush()
     except ValidationError as error:  # raised by a check of ours, which says what to do
@@ -65,8 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except CycloptsError as error:
         help_of = " ".join([PROGRAM, *(error.command_chain or ())])
         _stop(f"{error} `{help_of} --help` shows what it takes.", 2)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     except BrokenPipeError:
         # The reader has what it wants, as in `keras-shiftmlp list | head`. At its end Python would
         # flush the rest to the closed pipe, and complain.
