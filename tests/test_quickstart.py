@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -70,16 +71,40 @@ def test_every_fence_in_the_docs_names_its_language(page):
     assert set(fences[::2]) <= {"python", "sh", "text"} and set(fences[1::2]) <= {""}
 
 
+@pytest.fixture
+def photos(tmp_path, monkeypatch):
+    """The working directory, with the photo and the folders that the docs name."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ("photo.jpg", *(f"{n}_photos/{c}/{i}.jpg" for n in ("my", "more")
+                                for c in ("daisy", "tulip") for i in range(8))):  # fmt: skip
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (40, 48, 3), "uint8")).save(path)
+    return tmp_path
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+def test_shell_blocks_of_the_quickstart_run(photos):
+    page = HERE.parent / "docs" / "quickstart.md"
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.M | re.S)
+    commands = "".join(block for block in blocks if not block.startswith("pip install"))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    subprocess.run(["bash", "-eu"], input=commands, env={**os.environ, "PATH": path}, text=True,
+                   check=True)  # fmt: skip
+    assert (photos / "runs" / "photos" / "model.keras").exists()
+    assert (photos / "s2.onnx").exists()
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="once; torch does not compile")
 @pytest.mark.filterwarnings("ignore:(?s).*structure of `inputs` doesn't match the expected")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_python_blocks_in_the_docs_run(page, tmp_path, monkeypatch):
+def test_python_blocks_in_the_docs_run(page, photos, monkeypatch):
     """Each page in a folder of its own; a block sees the names of the blocks above it."""
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
-    for package in ("keras_hub", "keras_cv", "tensorflow_hub", "ai_edge_quantizer"):
+    for package in ("keras_hub", "keras_cv", "tensorflow_hub", "ai_edge_quantizer", "openvino"):
         if any(f"import {package}" in block for block in blocks):
             pytest.importorskip(package)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(QUICKSTART.parent)  # for `import distribution`
     names = {}
     for block in blocks:

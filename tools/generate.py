@@ -1,4 +1,4 @@
-"""Writes what follows from the code: stubs, tables in the docs, test data of a new family.
+"""Writes what follows from the code: stubs, tables in the docs, notebooks, data of a new family.
 
     python tools/generate.py            # `make generate`
     python tools/generate.py --check    # `make lint`: fails if anything is stale or missing
@@ -14,12 +14,15 @@ import os
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # of this checkout, whichever one is installed
 
+import run_notebooks
 import stubs
+import tables
 
 from keras_shiftmlp import list_models, list_weights
 from keras_shiftmlp.benchmark import report
@@ -58,13 +61,26 @@ TABLES = {
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"
     ),
+    ("docs/weights.md", "weights"): report.weights_table,
+    ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
+    ("docs/which.md", "choice"): lambda: tables.choice_table(
+        read("models.json"), read("bench.json")["rows"]
+    ),
+    ("docs/quickstart.md", "terminal"): lambda: (
+        f"```text\n{(DOCS / 'terminal.txt').read_text('utf-8').strip()}\n```"
+    ),
+    ("docs/commands.md", "commands"): tables.commands,
+    ("docs/api/models.md", "constructors"): tables.constructors,
+    ("docs/weights.md", "shipped"): tables.shipped_table,
+    **{
+        (f"docs/{page}.md", "sizes"): partial(tables.sizes_table, page, read("models.json"))
+        for page in tables.family_pages()
+    },
     ("docs/performance.md", "gpu"): lambda: (
         printed("benchmarks/gpu.py", "--from-json", DOCS / "gpu.json")
         if (DOCS / "gpu.json").exists()
         else ""
     ),
-    ("weights/README.md", "weights"): report.weights_table,
-    ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
     ("docs/nano.md", "probes"): lambda: printed(
         "weights/results.py", "--probes", "docs/nano_probes.json"
     ),
@@ -107,6 +123,10 @@ def stale() -> list[str]:
     counted = [row["model"] for row in read("models.json")]
     if counted != list_models():
         return [*found, "docs/models.json"]
+    for script in run_notebooks.SCRIPTS:
+        file = script.with_suffix(".ipynb")
+        if not file.exists() or file.read_text("utf-8") != run_notebooks.text_of(script):
+            found.append(str(file.relative_to(ROOT)))
     if not REGISTRY.exists() or REGISTRY.read_text("utf-8") != registry():
         found.append("keras_shiftmlp/cli/models.json")
     for (page, marker), table in TABLES.items():
@@ -133,6 +153,8 @@ def write() -> None:
     for (page, marker), table in TABLES.items():
         text = (ROOT / page).read_text("utf-8")
         (ROOT / page).write_text(with_table(text, marker, table()), "utf-8")
+    for script in run_notebooks.SCRIPTS:
+        script.with_suffix(".ipynb").write_text(run_notebooks.text_of(script), "utf-8")
     for script in ("test_weight_files.py", "test_frozen_files.py"):
         environment = {**os.environ, "KERAS_BACKEND": "torch"}
         subprocess.run([sys.executable, ROOT / "tests" / script], check=True, env=environment)
