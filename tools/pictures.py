@@ -48,7 +48,7 @@ FIRST_BLOCKS = {
     "GFNet": ("GFNet", dict(patch_size=4, depth=1)),
     "ViP": ("ViP", dict(**_STAGE, patch_sizes=(4,), dims=(96,), segments=(12,))),
     "sMLPNet": ("SMLPNet", dict(**_STAGE, dims=(80,))),
-    "S2-MLP": ("S2MLP", dict(patch_size=4, depth=1)),
+    "S2-MLP": ("S2MLP", dict(**_STAGE, patch_sizes=(4,), dims=(96,))),
     "S2-MLPv2": ("S2MLPv2", dict(**_STAGE, patch_sizes=(4,), dims=(96,))),
     "AS-MLP": ("ASMLP", dict(**_STAGE, dims=(96,))),
     "CycleMLP": ("CycleMLP", dict(**_STAGE, dims=(64,), mlp_ratios=(4,))),
