@@ -15,7 +15,7 @@ import pytest
 from cases import BACKEND, HERE, MODEL_CASES, TRAINS
 
 import keras_shiftmlp as k
-from keras_shiftmlp.checkpoints import list_weights
+from keras_shiftmlp.checkpoints import list_weights, weights_info
 from keras_shiftmlp.publishing import publish
 from keras_shiftmlp.publishing.model_card import model_card
 
@@ -115,8 +115,9 @@ class KerasHubTest(test_case.TestCase):
 
     def test_presets(self):
         images = keras.ops.ones((2, 32, 32, 3))
+        sketch = hub.Backbone.from_preset(PRESET_OF_MIXER, load_weights=False)
         for cls, shape in (
-            (hub.Backbone, (2, 8, 8, 128)),
+            (hub.Backbone, (2, *sketch.output_shape[1:])),
             (hub.ImageClassifier, (2, 10)),
             (hub.ImageConverter, (2, 32, 32, 3)),
             (hub.ImageClassifierPreprocessor, (2, 32, 32, 3)),
@@ -241,8 +242,10 @@ def test_head_of_a_preset():
 
 def test_preset_without_weights_has_the_checkpoints_settings():
     one, two = (hub.Backbone.from_preset(PRESET_OF_MIXER, load_weights=x) for x in (True, False))
+    expected = weights_info("MixerNano", "cifar10")["preprocessing"]
     for facts in (x.image_converter().get_config() for x in (one, two)):
-        assert facts["crop_fraction"] == 1.0 and facts["scale"] == [1 / 127.5] * 3
+        assert facts["crop_fraction"] == expected["crop_fraction"] != 0.875
+        assert facts["scale"] == [1 / (255 * x) for x in expected["std"]]
     gelu = {x.activation for x in two.image_model().layers if hasattr(x, "activation")}
     assert gelu == {x.activation for x in one.image_model().layers if hasattr(x, "activation")}
 
@@ -251,7 +254,7 @@ def test_arguments_of_a_preset():
     body = hub.Backbone.from_preset(
         PRESET, image_shape=(64, 96, 3), dtype="bfloat16", name="mine", load_weights=False
     )
-    assert body.output_shape == (None, 8, 12, 192) and body.name == "mine"
+    assert body.input_shape == (None, 64, 96, 3) and body.name == "mine"
     assert {x.dtype for x in body.weights} == {"bfloat16"}
     assert body.image_converter().image_size == (64, 96)
 
