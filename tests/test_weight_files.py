@@ -261,7 +261,7 @@ def test_another_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"the model lacks 'block_0_spatial_fc1/0'"):
         MODEL_CASES["s2_mlp_v2"].build(weights=path)
     with pytest.raises(ValueError, match=r"that of 'stem/kernel' is \(8, 8, 3, 24\)"):
-        MODEL_CASES["s2_mlp"].build(weights=path, **{"dim": 24})
+        MODEL_CASES["s2_mlp"].build(weights=path, dims=(24,))
 
 
 @once

@@ -5,7 +5,7 @@ RECIPES = {
     "cifar10_nano": dict(
         epochs=15,
         batch_size=128,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         final_learning_rate=1e-5,
         warmup_epochs=1,
         weight_decay=0.05,
