@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, once, run, run_jitted, trains
+from cases import BACKEND, HERE, JIT, MODEL_CASES, once, run, run_jitted, trains
 
 import keras_shiftmlp
 
@@ -115,7 +115,7 @@ def test_pyramid(case, model):
 
 
 def test_feature_extractor(case, model, pixels, outputs):
-    maps = keras_shiftmlp.feature_extractor(model).predict(pixels, verbose=0)
+    maps = run(keras_shiftmlp.feature_extractor(model), pixels)
     assert tuple(maps) == case.levels
     for level, tensor in model.pyramid_outputs.items():
         assert maps[level].shape == (len(pixels), *tensor.shape[1:])
@@ -199,7 +199,7 @@ def test_policy_of_one_model_only(case, policy, model, pixels, outputs):
     assert half.get_layer("predictions").compute_dtype == "float32"
     assert any(layer.compute_dtype == policy[6:] for layer in half.layers)
     half.set_weights(model.get_weights())
-    y = half.predict(pixels, verbose=0)
+    y = run(half, pixels)
     assert y.dtype == np.float32
     np.testing.assert_allclose(y, outputs, atol=0.05)
 
@@ -214,8 +214,7 @@ def test_fit_overfits_a_batch(case, policy):
     model = case.build(dtype=policy, **(one_block_per_stage(case) if half else {}))
     model.compile(
         keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"],
-        # XLA takes most of the time of TensorFlow; one policy with it is enough.
-        jit_compile=False if half and BACKEND == "tensorflow" else "auto",
+        jit_compile=JIT if half else "auto",
     )  # fmt: skip
     history = model.fit(x, y, batch_size=8, epochs=6, shuffle=False, verbose=0).history
     assert np.isfinite(history["loss"]).all()
@@ -266,7 +265,8 @@ def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
     with pytest.raises(ValueError, match="rank=2"):
         keras_shiftmlp.enable_lora(model, 2)
     kept = {v.path: to_numpy(v) for v in model.variables if v.path not in trained}
-    model.compile(keras.optimizers.Adam(0.1), "sparse_categorical_crossentropy")
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.Adam(0.1), loss, jit_compile=JIT)
     model.fit(pixels, np.arange(len(pixels)) % 5, epochs=3, verbose=0)
     for variable in model.variables:
         if variable.path in kept and "seed" not in variable.path:
