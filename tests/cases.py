@@ -36,3 +36,29 @@ def run_jitted(model, x):
     import tensorflow as tf
 
     return tf.function(lambda x: model(x), jit_compile=True)(x).numpy()
+
+
+def loss_and_gradients(model, x, loss):
+    """`loss(y)` of a training step, and its gradient for each trainable variable, as arrays."""
+    variables = [variable.value for variable in model.trainable_variables]
+    if BACKEND == "jax":
+        import jax
+
+        others = [variable.value for variable in model.non_trainable_variables]
+
+        def function(variables):
+            return loss(model.stateless_call(variables, others, x, training=True)[0])
+
+        value, gradients = jax.jit(jax.value_and_grad(function))(variables)
+    elif BACKEND == "tensorflow":
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            value = loss(model(x, training=True))
+        gradients = tape.gradient(value, variables)
+    else:
+        import torch
+
+        value = loss(model(x, training=True))
+        gradients = torch.autograd.grad(value, variables, allow_unused=True)
+    return keras.tree.map_structure(keras.ops.convert_to_numpy, (value, list(gradients)))

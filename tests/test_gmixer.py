@@ -9,9 +9,9 @@ from test_golden import load, weights_of
 
 import keras_shiftmlp
 from keras_shiftmlp.checkpoints import sources
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.layers import SiLUGate
 from keras_shiftmlp.layers.resample import resample_tokens
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 to_numpy = keras.ops.convert_to_numpy
 

@@ -228,7 +228,8 @@ def one_block_per_stage(case):
     return {"depths": (1,) * len(case.hyperparameters["depths"])}
 
 
-@pytest.mark.skipif(BACKEND != "tensorflow", reason="the test of recomputation shows it")
+# The others train with both in `test_recomputed_activations_train_alike_in_less_memory`.
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends recompute activations")
 def test_drop_path_and_dropout_train(case, pixels):
     model = case.build(drop_path_rate=0.5, dropout_rate=0.5)
     model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)

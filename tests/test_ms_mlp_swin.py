@@ -80,8 +80,19 @@ def build(case, arrays, sides):
 def test_stage_is_that_of_timm(case, known):
     arrays = load(case)
     sides = arrays["input"].shape[1:3] if known else (None, None)
-    y, expected = run(build(case, arrays, sides), arrays["input"]), arrays["output"]
-    assert np.abs(y - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
+    model = build(case, arrays, sides)
+    maps = {"stage_0_stem_reduction": "debug/merged"}
+    for i in range(3):
+        maps[f"stage_0_block_{i}_spatial"] = f"debug/block{i}_attn"
+        maps[f"stage_0_block_{i}_channel_add"] = f"debug/block{i}"
+    outputs = {layer.name: layer.output for layer in model.layers if layer.name in maps}
+    assert len(outputs) == sum(key.startswith("debug/") for key in arrays)
+    actual = run(keras.Model(model.input, outputs), arrays["input"])
+    for name in outputs:
+        expected = arrays[maps[name]]
+        difference = np.abs(actual[name] - expected).max()
+        assert difference <= 1e-5 * max(1, np.abs(expected).max()), f"{name} differs first"
+    np.testing.assert_array_equal(expected, arrays["output"])
 
 
 @pytest.mark.parametrize("case", STAGES)

@@ -7,8 +7,8 @@ from families import GOLDEN
 from test_golden import load, weights_of
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.layers.resample import resample_tokens
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 
 @pytest.mark.parametrize("case", ["resmlp_deit", "resmlp_timm"])

@@ -1,10 +1,15 @@
-"""Plots, by the data in their figures."""
+"""Plots of results, by the data in their figures."""
+
+import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
-from cases import BACKEND
+from cases import BACKEND, HERE
 
 from keras_shiftmlp import visualization
+from keras_shiftmlp.visualization._figure import BLUE, VERMILION
 
 pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
@@ -58,9 +63,9 @@ def test_predictions_say_what_is_right():
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.25, 0.75]])
     figure = visualization.plot_predictions(images, [0, 1, 1], scores, ["cat", "dog"], columns=2)
     right, wrong, last = figure.axes[:3]
-    assert right.get_title() == "✓ cat (90%)" and right.title.get_color() == "tab:green"
-    assert wrong.get_title() == "✗ cat (80%)\ntrue: dog" and wrong.title.get_color() == "tab:red"
-    assert last.get_title() == "✓ dog (75%)" and last.title.get_color() == "tab:green"
+    assert right.get_title() == "✓ cat (90%)" and right.title.get_color() == BLUE
+    assert wrong.get_title() == "✗ cat (80%)\ntrue: dog" and wrong.title.get_color() == VERMILION
+    assert last.get_title() == "✓ dog (75%)" and last.title.get_color() == BLUE
     for axis, image in zip(figure.axes, images):
         np.testing.assert_array_equal(axis.images[0].get_array(), image)
     assert len(figure.axes) == 4 and not figure.axes[3].images
@@ -130,7 +135,54 @@ def test_profile_has_a_bar_per_layer():
     assert [text.get_text().strip() for text in axis.texts] == ["2.00 x"]
 
 
+def test_many_curves_are_all_drawn():
+    figure = visualization.plot_curves({str(i): WITHOUT_VALIDATION for i in range(9)})
+    assert len(figure.axes[0].lines) == 9
+
+
+ACCURACIES = [
+    dict(model="S2MLPv2Medium", macs=16e9, params=55e6, paper_top1="83.6"),
+    dict(model="S2MLPv2Small", macs=6.9e9, params=25e6, paper_top1="82.0"),
+    dict(model="MixerB16", macs=12.6e9, params=60e6, paper_top1="76.44"),
+    dict(model="MixerL32", macs=11.3e9, params=207e6, paper_top1="80.67 (JFT-300M)"),
+    dict(model="GMixer24", macs=5.3e9, params=25e6, paper_top1="–"),
+]
+
+
+def test_accuracy_has_a_line_per_family():
+    figure = visualization.plot_accuracy(ACCURACIES)
+    macs, params = figure.axes
+    assert [line.get_label() for line in macs.lines] == ["S2MLPv2", "Mixer"]
+    assert [data(line) for line in macs.lines] == [([6.9, 16.0], [82.0, 83.6]), ([12.6], [76.44])]
+    assert [data(line)[0] for line in params.lines] == [[25.0, 55.0], [60.0]]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["S2MLPv2", "Mixer"]
+
+
+def test_accuracy_tells_the_published_families_apart():
+    rows = json.loads((HERE.parent / "docs" / "models.json").read_text())
+    lines = visualization.plot_accuracy(rows, costs=["macs"]).axes[0].lines
+    assert len(lines) >= 16
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == len(lines)
+
+
+def test_accuracy_by_measured_time():
+    [row, *_] = ACCURACIES
+    [axis] = visualization.plot_accuracy([{**row, "ms": 12.5}], costs=["ms"]).axes
+    assert data(axis.lines[0]) == ([12.5], [83.6])
+
+
+@pytest.mark.parametrize(
+    "rows, costs, match",
+    [(ACCURACIES, ["flops"], "`costs`"), (ACCURACIES, [], "`costs`"), ([], ["macs"], "`rows`")],
+)
+def test_accuracy_of_nothing(rows, costs, match):
+    with pytest.raises(ValueError, match=match):
+        visualization.plot_accuracy(rows, costs)
+
+
 PLOTS = {
+    "accuracy": lambda path: visualization.plot_accuracy(ACCURACIES, path=path),
     "curves": lambda path: visualization.plot_curves({"run": ROWS}, path),
     "predictions": lambda path: visualization.plot_predictions(
         np.zeros((1, 4, 4, 3), "uint8"), [0], np.ones((1, 1)), ["cat"], path
@@ -152,3 +204,14 @@ def test_a_path_saves_the_figure(name, tmp_path):
     (tmp_path / "plot.png").unlink()
     PLOTS[name](None)
     assert not list(tmp_path.iterdir())
+
+
+def test_every_picture_of_the_docs_is_made_by_the_tool():
+    """`tools/pictures.py` lists them; `cat.jpg` is the photo that some of them show."""
+    command = [sys.executable, HERE.parent / "tools" / "pictures.py", "--list"]
+    listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    folder = HERE.parent / "docs" / "pictures"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["cat.jpg", *(f"{name}.png" for name in listed)]
+    )
+    assert max(path.stat().st_size for path in folder.iterdir()) <= 200_000

@@ -10,6 +10,7 @@ the files that people have.
 import hashlib
 import json
 import logging
+import os
 
 import h5py
 import keras
@@ -19,8 +20,8 @@ import safetensors.numpy
 from cases import BACKEND, HERE, MODEL_CASES, once, run
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 PUBLISHED_PATHS = HERE / "published_variable_paths.json"
 PATHS = HERE / "variable_paths.json"
@@ -183,6 +184,18 @@ def test_safetensors_of_our_own(case, dtype, tmp_path):
     # Half precision is exact in float32.
     for old, new in zip(model.weights, case.build(weights=path).weights):
         np.testing.assert_array_equal(numbers(old), numbers(new))
+
+
+@pytest.mark.skipif(os.name != "posix" or BACKEND != "numpy", reason="once, where modes exist")
+def test_others_may_read_a_file_of_ours_if_the_umask_allows_it(tmp_path):
+    model = keras_shiftmlp.MSMLPNano(weights=None)
+    for umask in (0o022, 0o077):
+        path, before = tmp_path / f"{umask}.safetensors", os.umask(umask)
+        try:
+            save_safetensors(model, path)
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 @once

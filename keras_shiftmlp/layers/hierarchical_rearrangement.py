@@ -80,6 +80,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
 
     def build(self, input_shape):
         *_, channels = self.compute_output_shape(input_shape)
+        # Keras passes `trainable` to a layer's own weights only, not to layers inside it.
         self.height_fc1, self.height_norm, self.height_fc2 = self._region_mlp("height", channels)
         self.width_fc1, self.width_norm, self.width_fc2 = self._region_mlp("width", channels)
         self.channel = self._dense(channels, channels, name="channel")
@@ -88,6 +89,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
             kernel_initializer=self.kernel_initializer,
             use_bias=True,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="attention",
         )
         self.attention.build([input_shape] * 3)
@@ -100,13 +102,19 @@ class HierarchicalRearrangement(keras.layers.Layer):
         """The two dense layers of a branch and the norm between them."""
         hidden_dim, size = max(1, channels // 2), self.region_size * channels
         fc1 = self._dense(size, hidden_dim, use_bias=False, name=f"{name}_fc1")
-        norm = BatchNormalization(**BATCH_NORM, dtype=self.dtype_policy, name=f"{name}_norm")
+        norm = BatchNormalization(
+            **BATCH_NORM, dtype=self.dtype_policy, trainable=self.trainable, name=f"{name}_norm"
+        )
         norm.build((None, None, None, hidden_dim))
         return fc1, norm, self._dense(hidden_dim, size, name=f"{name}_fc2")
 
     def _dense(self, inputs, units, **kwargs: Any):
         layer = Dense(
-            units, kernel_initializer=self.kernel_initializer, dtype=self.dtype_policy, **kwargs
+            units,
+            kernel_initializer=self.kernel_initializer,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            **kwargs,
         )
         layer.build((None, inputs))
         return layer
@@ -123,7 +131,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
         return [*branches, self.channel, self.attention.fc1, self.attention.fc2, self.project]
 
     def call(self, inputs, training=None):
-        self.compute_output_shape(inputs.shape)  # the size may not have been known before
+        self.compute_output_shape(inputs.shape)  # the size may be known only now
         # The height branch is the width branch of the transposed map.
         h = ops.transpose(inputs, (0, 2, 1, 3))  # (B, H, W, C) -> (B, W, H, C)
         h = self._mixed(h, self.height_fc1, self.height_norm, self.height_fc2, training)
@@ -134,7 +142,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
     def _mixed(self, x, fc1, norm, fc2, training):
         """Mixes the regions of columns of `(B, H, W, C)`."""
         _, height, width, channels = ops.shape(x)
-        # Of numbers above 0: ONNX gives a remainder the sign of the dividend.
+        # The dividend is positive: in ONNX, the remainder has the sign of the dividend.
         padding = (self.region_size - width % self.region_size) % self.region_size
         regions = (width + padding) // self.region_size
         if self.shift:

@@ -75,6 +75,7 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
+        # Keras passes `trainable` to a layer's own weights only, not to layers inside it.
         self.row_phase, self.row_norm = self._phase("row", input_shape)
         self.row_amplitude = self._dense(channels, use_bias=False, name="row_amplitude")
         self.row_kernel = self._kernel("row_kernel", (1, WINDOW, 2 * channels, 1))
@@ -87,6 +88,7 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
             kernel_initializer=None,
             use_bias=True,
             dtype=self.dtype_policy,
+            trainable=self.trainable,
             name="attention",
         )
         self.attention.build([input_shape] * 3)
@@ -100,16 +102,28 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
         if self.phase_conv == "dense":
             phase = self._dense(input_shape[-1], name=f"{name}_phase")
         else:
-            phase = DepthwiseConv2D(3, dtype=self.dtype_policy, name=f"{name}_phase")
+            phase = DepthwiseConv2D(
+                3, dtype=self.dtype_policy, trainable=self.trainable, name=f"{name}_phase"
+            )
             phase.build(input_shape)
         norm = BatchNormalization(
-            momentum=0.9, epsilon=NORM_EPSILON, dtype=self.dtype_policy, name=f"{name}_norm"
+            momentum=0.9,
+            epsilon=NORM_EPSILON,
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            name=f"{name}_norm",
         )
         norm.build(input_shape)
         return phase, norm
 
     def _dense(self, channels, **kwargs: Any):
-        layer = Dense(channels, **initializers(None, channels), dtype=self.dtype_policy, **kwargs)
+        layer = Dense(
+            channels,
+            **initializers(None, channels),
+            dtype=self.dtype_policy,
+            trainable=self.trainable,
+            **kwargs,
+        )
         layer.build((None, channels))
         return layer
 
@@ -120,11 +134,11 @@ class PhaseAwareTokenMixing(keras.layers.Layer):
 
     def enable_lora(self, rank: int) -> None:
         """Freezes all but the biases and adds updates of `rank` to the dense layers."""
-        for layer in (self.row_norm, self.column_norm, self.row_phase, self.column_phase):
-            layer.trainable = False
+        self.row_norm.trainable = self.column_norm.trainable = False
+        if self.phase_conv == "depthwise":
+            self.row_phase.trainable = self.column_phase.trainable = False
         self.row_kernel.trainable = self.column_kernel.trainable = False
         for dense in self._dense_layers():
-            dense.trainable = True
             dense.enable_lora(rank)
         self.lora_rank = rank
 

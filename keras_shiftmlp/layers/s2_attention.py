@@ -1,4 +1,4 @@
-"""The S2-MLPv2 token mixing: two shifted branches and a still one, fused by split attention."""
+"""The token mixing of S2-MLPv2: split attention over two shifted branches and one unshifted."""
 
 import math
 from typing import Any
@@ -19,13 +19,13 @@ class S2Attention(keras.layers.Layer):
         v = x W_expand + b                              (B, H, W, 3C)
         X_1 = shift "hw" of v[..., :C]                  height first
         X_2 = shift "wh" of v[..., C:2C]                width first
-        X_3 = v[..., 2C:]                               stays where it is
+        X_3 = v[..., 2C:]                               not shifted
         y = SplitAttention(X_1, X_2, X_3) W_project + b
 
     Args:
-        split_attention_ratio: Hidden width of the split attention, as a share of `C`. The
-            paper leaves it open; 0.25 is the only simple ratio that gives its parameter counts,
-            1.0 is what most public code uses.
+        split_attention_ratio: Hidden width of the split attention, as a fraction of `C`. The
+            paper does not give it. 0.25 is the only simple ratio that gives the paper's parameter
+            counts; most public code has 1.0.
         pooling: `"sum"` or `"mean"`, see `SplitAttention`.
         kernel_initializer: Initializer of all dense kernels.
         lora_rank: As for `keras.layers.Dense`, for the four dense layers inside.
@@ -70,26 +70,27 @@ class S2Attention(keras.layers.Layer):
 
     def build(self, input_shape):
         channels = input_shape[-1]
-        dtype = self.dtype_policy
+        # Keras passes these two to a layer's own weights only, not to layers inside it.
+        shared = dict(dtype=self.dtype_policy, trainable=self.trainable)
         self.expand = Dense(
             3 * channels,
             kernel_initializer=self.kernel_initializer,
-            dtype=dtype,
+            **shared,
             name="expand",
         )
-        self.shift1 = SpatialShift(order="hw", dtype=dtype, name="shift1")
-        self.shift2 = SpatialShift(order="wh", dtype=dtype, name="shift2")
+        self.shift1 = SpatialShift(order="hw", **shared, name="shift1")
+        self.shift2 = SpatialShift(order="wh", **shared, name="shift2")
         self.attention = SplitAttention(
             hidden_dim=max(1, int(self.split_attention_ratio * channels)),
             pooling=self.pooling,
             kernel_initializer=self.kernel_initializer,
-            dtype=dtype,
+            **shared,
             name="attention",
         )
         self.project = Dense(
             channels,
             kernel_initializer=self.kernel_initializer,
-            dtype=dtype,
+            **shared,
             name="project",
         )
         for shift in (self.shift1, self.shift2):
@@ -110,10 +111,14 @@ class S2Attention(keras.layers.Layer):
     def _dense_layers(self):
         return [self.expand, self.project, self.attention.fc1, self.attention.fc2]
 
-    def call(self, inputs):
+    def branches(self, inputs):
+        """The three branches `X_1`, `X_2`, `X_3`, each `(B, H, W, C)`."""
         # (B, H, W, C) -> (B, H, W, 3C) -> 3 x (B, H, W, C)
         x1, x2, x3 = ops.split(self.expand(inputs), 3, axis=-1)
-        return self.project(self.attention([self.shift1(x1), self.shift2(x2), x3]))
+        return [self.shift1(x1), self.shift2(x2), x3]
+
+    def call(self, inputs):
+        return self.project(self.attention(self.branches(inputs)))
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)

@@ -58,7 +58,7 @@ class AxisDense(TokenDense):
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class SparseMLP(keras.layers.Layer):
-    """Connects each position with its row and its column, by weights that all of them share.
+    """Connects each position with its row and its column, by weights that all positions share.
 
         a[b, h, j, c] = sum over w of x[b, h, w, c] P[w, j] + p[j]       along each row
         d[b, i, w, c] = sum over h of x[b, h, w, c] Q[h, i] + q[i]       along each column
@@ -97,19 +97,17 @@ class SparseMLP(keras.layers.Layer):
 
     def build(self, input_shape):
         _, height, width, channels = self.compute_output_shape(input_shape)
-        self.row = AxisDense(
-            width, **initializers(None, width), dtype=self.dtype_policy, name="row"
-        )
+        # Keras passes these two to a layer's own weights only, not to layers inside it.
+        shared = dict(dtype=self.dtype_policy, trainable=self.trainable)
+        self.row = AxisDense(width, **initializers(None, width), **shared, name="row")
         self.row.build((None, width, channels))
-        self.column = AxisDense(
-            height, **initializers(None, height), dtype=self.dtype_policy, name="column"
-        )
+        self.column = AxisDense(height, **initializers(None, height), **shared, name="column")
         self.column.build((None, height, channels))
         self.fuse = Dense(
             channels,
             use_bias=False,
             **initializers(None, 3 * channels),
-            dtype=self.dtype_policy,
+            **shared,
             name="fuse",
         )
         self.fuse.build((None, 3 * channels))

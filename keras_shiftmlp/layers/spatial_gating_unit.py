@@ -57,14 +57,16 @@ class SpatialGatingUnit(keras.layers.Layer):
 
     def build(self, input_shape):
         half = self.compute_output_shape(input_shape)
+        # Keras passes these two to a layer's own weights only, not to layers inside it.
+        shared = dict(dtype=self.dtype_policy, trainable=self.trainable)
         self.norm = keras.layers.LayerNormalization(
-            epsilon=self.norm_epsilon, dtype=self.dtype_policy, name="norm"
+            epsilon=self.norm_epsilon, **shared, name="norm"
         )
         self.project = TokenDense(
             half[1],
             kernel_initializer=_NEAR_ZERO,
             bias_initializer="ones",
-            dtype=self.dtype_policy,
+            **shared,
             name="project",
         )
         self.norm.build(half)

@@ -25,10 +25,10 @@ class SplitAttention(keras.layers.Layer):
         z = reshape(GELU(a W_1) W_2)                          (B, K, C), index k * C + c
         y = sum over k of softmax over k (z)_k * X_k          (B, H, W, C)
 
-    Neither dense layer has a bias, unless `use_bias`. `a` is a plain sum over all positions, as in
-    the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
-    `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax
-    run in float32 under half-precision policies, since a sum over a whole map needs the range.
+    The dense layers have no biases by default. `a` is a plain sum over all positions, as in the
+    paper's equation (its prose says "average"), so the weights get sharper on a larger map. With
+    `pooling="mean"`, which divides by `H * W`, they do not. The two small products and the softmax
+    run in float32 under half-precision policies, because a sum over a whole map can overflow.
 
     Args:
         hidden_dim: Width of `W_1`. `None` means `C // 4`, the width that gives the published
@@ -101,7 +101,8 @@ class SplitAttention(keras.layers.Layer):
         self.fc2.build((input_shape[0][0], hidden_dim))
         self.built = True
 
-    def call(self, inputs):
+    def branch_weights(self, inputs):
+        """The weights `(B, K, 1, 1, C)` of `K` branches; they sum to one over the branches."""
         branches, channels = len(inputs), inputs[0].shape[-1]
         reduce = ops.sum if self.pooling == "sum" else ops.mean
         # K x (B, H, W, C) -> (B, C)
@@ -109,10 +110,13 @@ class SplitAttention(keras.layers.Layer):
         pooled = functools.reduce(ops.add, pooled)
         # (B, C) -> (B, K * C) -> (B, K, 1, 1, C)
         logits = ops.reshape(self.fc2(self.fc1(pooled)), (-1, branches, 1, 1, channels))
-        weights = ops.cast(ops.softmax(logits, axis=1), self.compute_dtype)
+        return ops.cast(ops.softmax(logits, axis=1), self.compute_dtype)
+
+    def call(self, inputs):
+        weights = self.branch_weights(inputs)
         # K x (B, H, W, C) -> (B, H, W, C)
         y = weights[:, 0] * inputs[0]
-        for k in range(1, branches):
+        for k in range(1, len(inputs)):
             y += weights[:, k] * inputs[k]
         return y
 

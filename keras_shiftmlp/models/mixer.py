@@ -6,7 +6,7 @@ google-research/vision_transformer (`vit_jax/models_mixer.py`), google-research/
 One difference: stochastic depth, which only big_vision has, divides by the keep probability here.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -52,7 +52,7 @@ def mixer_block(
     x, *, tokens_mlp_dim, channels_mlp_dim, gelu, norm, norm_epsilon, drop_path_rate, name
 ):
     """Eq. 1 of the paper on `(B, S, C)`."""
-    start = dict(gelu=gelu, kernel_initializer="lecun_normal")
+    start: dict[str, Any] = dict(gelu=gelu, kernel_initializer="lecun_normal")
     # U = X + token MLP(norm(X))
     y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_token_norm")
     y = token_mixing_mlp(y, tokens_mlp_dim, **start, name=f"{name}_token")

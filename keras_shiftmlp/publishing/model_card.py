@@ -41,6 +41,14 @@ import keras_shiftmlp
 
 {call}
 ```
+
+In KerasHub, for photos of any size:
+
+```python
+import keras_shiftmlp.keras_hub  # registers what `from_preset` needs
+
+classifier = keras_shiftmlp.keras_hub.ImageClassifier.from_model(model)
+```
 """
 
 

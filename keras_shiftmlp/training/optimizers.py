@@ -129,6 +129,14 @@ def layer_groups(model: keras.Model) -> dict[int, int]:
 
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
+class AdamW(keras.optimizers.AdamW):
+    """`keras.optimizers.AdamW` whose `.keras` files open on every backend.
+
+    On PyTorch, Keras 3.15 writes the name of a class that no other backend can use.
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
     """A linear warm-up from `start` to `peak`, then cosine or linear decay to `final`."""
 

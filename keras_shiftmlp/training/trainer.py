@@ -26,7 +26,12 @@ from keras_shiftmlp.training.callbacks import (
     write_json,
 )
 from keras_shiftmlp.training.images import Images
-from keras_shiftmlp.training.optimizers import OptimizerSettings, Schedule, build_optimizer
+from keras_shiftmlp.training.optimizers import (
+    AdamW,
+    OptimizerSettings,
+    Schedule,
+    build_optimizer,
+)
 from keras_shiftmlp.visualization import plot_curves
 
 
@@ -64,8 +69,9 @@ def train(
 
     With `ema_momentum`, evaluation uses the moving average of the weights, and the model holds the
     average at the end. A short run lowers the momentum, so that the average spans at most a tenth
-    of the updates; the card has the lowered value. After a run the model has a new AdamW and is
-    ready for `fit` and `save`.
+    of the updates; the card has the lowered value. The statistics of BatchNormalizations are not
+    averaged: they are those of the last batches. With `accumulate`, each batch counts in them.
+    After a run the model has a new AdamW and is ready for `fit` and `save`.
 
     The folder `out` holds `settings.json`, `log.csv` with a row after each epoch, and `state/`
     until the end. A finished run adds `card.json`, `curves.png` (with Matplotlib) and
@@ -250,7 +256,7 @@ def train(
     # store layer-wise rates.
     model.optimizer = None
     save_weights(model, out / "model.weights.h5", writes)
-    optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay)
+    optimizer = AdamW(learning_rate, weight_decay=weight_decay)
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, metrics=["accuracy"], **compiled)
     if writes:

@@ -7,7 +7,7 @@ settings) and, if the family has layers of its own, `LAYERS`.
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import keras
 
@@ -31,6 +31,8 @@ class Case:
         crops: Whether patches that are not full are cropped, not padded.
         rematerialized: Largest share of the memory for activations that `rematerialize` keeps.
             Layers with a BatchNormalization are not recomputed.
+        without_gradient: Regular expression for the paths of biases that do not affect the outputs
+            in training: a norm after them removes what they add.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Case:
     smallest_side: int = 1
     crops: bool = False
     rematerialized: float = 0.65
+    without_gradient: str = "nothing"
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:
         defaults = dict(input_shape=self.input_shape, classes=5)
@@ -60,12 +63,14 @@ class Golden:
         hyperparameters: Its hyper-parameters.
         table: Rows from the reference's keys to our variables.
         tolerance: Largest difference of a logit, in multiples of `max(1, max|logit|)`.
+        maps: The layers whose outputs are the reference's maps inside a block, by the map's name.
     """
 
     constructor: str
     hyperparameters: dict
     table: Sequence[Row]
     tolerance: float = 1e-5
+    maps: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 MODEL_CASES: dict[str, Case] = {}

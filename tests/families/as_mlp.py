@@ -11,12 +11,13 @@ CASES = [
         levels=("P2", "P3"),
     ),
 ]
+_MAPS = {"axial_shift0": "stage_0_block_0_spatial_fc2"}
 GOLDEN = {
     "as_mlp_official": Golden(
-        "ASMLP", dict(dims=(12, 24, 48, 96), depths=(1, 2, 1, 1)), STATE_DICT
+        "ASMLP", dict(dims=(12, 24, 48, 96), depths=(1, 2, 1, 1)), STATE_DICT, maps=_MAPS
     ),
     "as_mlp_official_nonsquare": Golden(
-        "ASMLP", dict(dims=(14, 28, 56, 112), depths=(1, 1, 1, 1)), STATE_DICT
+        "ASMLP", dict(dims=(14, 28, 56, 112), depths=(1, 1, 1, 1)), STATE_DICT, maps=_MAPS
     ),
 }
 LAYERS = {

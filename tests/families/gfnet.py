@@ -21,13 +21,17 @@ CASES = [
 ]
 _GFNET = dict(patch_size=8, dim=16, depth=3)
 
+_MAPS = {"stem": "stem", "block0_filter": "block_0_spatial"}
 GOLDEN = {
-    "gfnet": Golden("GFNet", _GFNET, official_gfnet.STATE_DICT, tolerance=2e-5),
-    "gfnet_odd_grid": Golden("GFNet", _GFNET, official_gfnet.STATE_DICT, tolerance=2e-5),
+    "gfnet": Golden("GFNet", _GFNET, official_gfnet.STATE_DICT, tolerance=2e-5, maps=_MAPS),
+    "gfnet_odd_grid": Golden(
+        "GFNet", _GFNET, official_gfnet.STATE_DICT, tolerance=2e-5, maps=_MAPS
+    ),
     "gfnet_pyramid": Golden(
         "GFNetH",
         dict(dims=(8, 12, 16, 20), depths=(1, 1, 2, 1)),
         official_gfnet.PYRAMID,
         tolerance=2e-5,
+        maps={"stem": "stage_0_stem"},
     ),
 }

@@ -17,17 +17,19 @@ CASES = [
         levels=("P2", "P3"),
         smallest_side=11,
         rematerialized=0.85,
+        without_gradient="stem/bias|stage_1_block_0_(spatial/project|channel_fc2)/bias",
     ),
 ]
+_MAPS = {"block0_hire": "stage_0_block_0_spatial"}
 GOLDEN = {
     "hire_mlp_official": Golden(
-        "HireMLP", dict(dims=(16, 20, 24, 32), depths=(2, 2, 4, 2)), STATE_DICT
+        "HireMLP", dict(dims=(16, 20, 24, 32), depths=(2, 2, 4, 2)), STATE_DICT, maps=_MAPS
     ),
     "hire_mlp_official_oddsize": Golden(
-        "HireMLP", dict(dims=(14, 18, 22, 26), depths=(2, 2, 4, 2)), STATE_DICT
+        "HireMLP", dict(dims=(14, 18, 22, 26), depths=(2, 2, 4, 2)), STATE_DICT, maps=_MAPS
     ),
     "hire_mlp_official_smallest": Golden(
-        "HireMLP", dict(dims=(8, 12, 16, 20), depths=(2, 2, 3, 2)), STATE_DICT
+        "HireMLP", dict(dims=(8, 12, 16, 20), depths=(2, 2, 3, 2)), STATE_DICT, maps=_MAPS
     ),
 }
 LAYERS = {

@@ -1,5 +1,5 @@
 from families import Case, Golden
-from keras_shiftmlp.checkpoints.sources import google_mixer, timm_mixer
+from keras_shiftmlp.checkpoints.sources import google_mixer, timm
 
 CASES = [
     Case(
@@ -9,6 +9,7 @@ CASES = [
         map_shape=(4, 6, 20),
         levels=("P3",),
         any_size=False,
+        without_gradient="token_fc2/bias",
     ),
 ]
 _MIXER = dict(patch_size=8, dim=24, depth=2, tokens_mlp_dim=12, channels_mlp_dim=96)
@@ -25,5 +26,5 @@ GOLDEN = {
         _MIXER | dict(gelu="tanh"),
         google_mixer.FLAX_BEFORE_LINEN,
     ),
-    "mixer_timm_erf": Golden("Mixer", _MIXER | dict(gelu="erf"), timm_mixer.STATE_DICT),
+    "mixer_timm_erf": Golden("Mixer", _MIXER | dict(gelu="erf"), timm.MIXER),
 }

@@ -13,17 +13,25 @@ CASES = [
         crops=True,
     ),
 ]
+_MAPS = {"shift0": "stage_0_block_0_shift"}
 GOLDEN = {
     "shiftvit_official": Golden(
-        "ShiftViT", dict(dims=(12, 24, 48, 96), depths=(1, 2, 1, 1), mlp_ratio=4), STATE_DICT
+        "ShiftViT",
+        dict(dims=(12, 24, 48, 96), depths=(1, 2, 1, 1), mlp_ratio=4),
+        STATE_DICT,
+        maps=_MAPS,
     ),
     "shiftvit_official_ndiv4": Golden(
-        "ShiftViT", dict(dims=(10, 20, 40, 80), depths=(1, 1, 1, 1), n_div=4), STATE_DICT
+        "ShiftViT",
+        dict(dims=(10, 20, 40, 80), depths=(1, 1, 1, 1), n_div=4),
+        STATE_DICT,
+        maps=_MAPS,
     ),
     "shiftvit_official_nonsquare_odd": Golden(
         "ShiftViT",
         dict(dims=(17, 34, 68, 136), depths=(2, 1, 2, 1), n_div=5, mlp_ratio=2.5),
         STATE_DICT,
+        maps=_MAPS,
     ),
 }
 LAYERS = {"partial_shift": lambda **kw: PartialShift(5, **kw)}

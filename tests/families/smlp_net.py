@@ -9,14 +9,24 @@ CASES = [
         map_shape=(4, 6, 22),
         levels=("P2", "P3"),
         any_size=False,
+        without_gradient="block_2_channel_fc2/bias",
     ),
 ]
+_MAPS = {
+    "block0_token": "block_0_spatial_add",
+    "stage0": "P2",
+    "stage1": "P3",
+    "stage2": "P4",
+}
 GOLDEN = {
     "smlp_net_official": Golden(
-        "SMLPNet", dict(dims=(12, 24, 48, 96), depths=(2, 1, 2, 1)), STATE_DICT
+        "SMLPNet", dict(dims=(12, 24, 48, 96), depths=(2, 1, 2, 1)), STATE_DICT, maps=_MAPS
     ),
     "smlp_net_official_odd_grid": Golden(
-        "SMLPNet", dict(dims=(10, 20, 40, 80), depths=(1, 2, 1, 1), mlp_ratio=2), STATE_DICT
+        "SMLPNet",
+        dict(dims=(10, 20, 40, 80), depths=(1, 2, 1, 1), mlp_ratio=2),
+        STATE_DICT,
+        maps=_MAPS,
     ),
 }
 

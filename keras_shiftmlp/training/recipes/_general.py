@@ -1,7 +1,7 @@
 """Recipes for any family."""
 
 RECIPES = {
-    # The comparison budget of the four Nano models: small pictures, a short run on two CPU cores.
+    # The budget of the comparison of the four Nano models: small images, a short run on two cores.
     "cifar10_nano": dict(
         epochs=15,
         batch_size=128,
@@ -15,7 +15,7 @@ RECIPES = {
         crop_padding=4,
         flip=True,
     ),
-    # From a checkpoint to a data set of a few thousand images.
+    # Fine-tunes a checkpoint on a few thousand images.
     "finetune": dict(
         epochs=15,
         batch_size=64,
