@@ -3,16 +3,28 @@
 from pathlib import Path
 
 import keras
+import pytest
 from families import MODEL_CASES as MODEL_CASES
 
 HERE = Path(__file__).parent
 BACKEND = keras.backend.backend()
 TRAINS = BACKEND in ("tensorflow", "jax", "torch")
+# `jit_compile` where compiling is not the subject. JAX would compile each operation separately;
+# TensorFlow is faster without XLA.
+JIT = BACKEND == "jax"
+# What is the same on every backend runs on NumPy, or on PyTorch if it needs training.
+once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+once_on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
 
 
 def run(model, x):
-    """The outputs as arrays. A call on JAX would compile each operation separately."""
-    if BACKEND == "jax":
+    """The outputs as arrays.
+
+    A call would compile each operation separately on JAX. On OpenVINO it would fold the whole
+    network into a constant, which takes five times as long.
+    """
+    if BACKEND in ("jax", "openvino"):
         return model.predict(x, verbose=0)
     return keras.tree.map_structure(keras.ops.convert_to_numpy, model(x))
 

@@ -8,15 +8,42 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import pytest
-from cases import MODEL_CASES
+from cases import BACKEND, MODEL_CASES, run
+
+if BACKEND == "openvino":
+    import openvino_float32 as openvino_float32
 
 
-@pytest.fixture(params=MODEL_CASES.values(), ids=MODEL_CASES)
+def pytest_collection_modifyitems(items):
+    once = pytest.mark.skipif(BACKEND != "torch", reason="examples in docstrings run on torch")
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.add_marker(once)
+
+
+# The scope of the session puts the tests of one network next to one another.
+@pytest.fixture(params=MODEL_CASES.values(), ids=MODEL_CASES, scope="session")
 def case(request):
     return request.param
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def model(case):
+    """The network of the case with its initial weights. All tests share it; none changes it."""
+    keras.utils.set_random_seed(0)
+    network = case.build()
+    # OpenVINO compiles a program at each reading of an initial value, but not of one that was set.
+    network.set_weights(network.get_weights())
+    return network
+
+
+@pytest.fixture(scope="session")
+def outputs(model, pixels):
+    """What `model` gives for `pixels`."""
+    return run(model, pixels)
+
+
+@pytest.fixture(scope="session")
 def pixels():
     """Two small images of 0..255."""
     return np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3)).astype("float32")

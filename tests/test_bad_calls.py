@@ -3,10 +3,12 @@
 import keras
 import numpy as np
 import pytest
+from cases import once
 
 import keras_shiftmlp as k
 from keras_shiftmlp import checkpoints
 
+pytestmark = once
 TINY = dict(patch_sizes=(4, 2), dims=(8, 8), depths=(1, 1))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import test_readers
-from cases import BACKEND, HERE, MODEL_CASES, run
+from cases import BACKEND, HERE, MODEL_CASES, once, run
 from families import GOLDEN
 
 import keras_shiftmlp as k
@@ -133,6 +133,7 @@ def test_original_file_by_path_whatever_its_name(case, tmp_path):
     assert body.output_shape[-1] == model.layers[-1].input.shape[-1]
 
 
+@once
 def test_original_file_by_url_is_downloaded_once(home, server):
     folder, url, asked = server
     path = write_original("mixer_timm_erf", folder)
@@ -142,6 +143,7 @@ def test_original_file_by_url_is_downloaded_once(home, server):
     assert asked == [f"/{path.name}"]
 
 
+@once
 def test_two_addresses_that_end_alike_are_two_files(home, server):
     folder, url, _ = server
     for part, case in (("a", "mixer_google_tanh"), ("b", "mixer_timm_erf")):
@@ -151,6 +153,7 @@ def test_two_addresses_that_end_alike_are_two_files(home, server):
         check_logits(case, build(case, f"{url}/{part}/file.bin", include_preprocessing=False))
 
 
+@once
 @pytest.mark.parametrize("kind", ["folder", "url"])
 def test_tag_from_a_place_of_ones_own(kind, home, server, monkeypatch):
     folder, url, _ = server
@@ -171,6 +174,7 @@ def test_tag_from_a_place_of_ones_own(kind, home, server, monkeypatch):
         build("mixer_google_tanh", "ours")
 
 
+@once
 def test_non_commercial_licence_is_said(home, tmp_path, monkeypatch, caplog):
     entry = own_entry("mixer_google_tanh", "missing.npz", tag="nc")
     (tmp_path / "manifest.json").write_text(json.dumps([entry]))
@@ -180,6 +184,7 @@ def test_non_commercial_licence_is_said(home, tmp_path, monkeypatch, caplog):
     assert "CC-BY-NC-4.0" in caplog.text
 
 
+@once
 def test_gelu_comes_from_the_file(tmp_path):
     path = write_original("mixer_google_tanh", tmp_path)
     model = build("mixer_google_tanh", path)
@@ -191,6 +196,7 @@ def test_gelu_comes_from_the_file(tmp_path):
         build("mixer_timm_erf", path, gelu="tanh")
 
 
+@once
 def test_preprocessing_by_name(tmp_path):
     path = write_original("mixer_timm_erf", tmp_path)
     assert build("mixer_timm_erf", path).preprocessing.std == (0.5, 0.5, 0.5)
@@ -200,6 +206,7 @@ def test_preprocessing_by_name(tmp_path):
         build("mixer_timm_erf", path, preprocessing="miil")
 
 
+@once
 def test_other_classes_and_wrong_family(tmp_path, caplog):
     path = write_original("ms_mlp_official_lastrow1", tmp_path)
     with caplog.at_level(logging.WARNING, "keras_shiftmlp"):
@@ -212,6 +219,7 @@ def test_other_classes_and_wrong_family(tmp_path, caplog):
         build("mixer_timm_erf", tmp_path / "nobody.npz")
 
 
+@once
 def test_tags_without_a_checkpoint_say_what_there_is(home):
     with pytest.raises(k.WeightsNotAvailableError) as error:
         k.S2MLPv2Small()
@@ -227,6 +235,7 @@ def test_tags_without_a_checkpoint_say_what_there_is(home):
         k.MixerB32()
 
 
+@once
 def test_wrong_arguments_are_found_before_a_download(home, monkeypatch):
     # Nothing can be downloaded here; reaching the network would raise DownloadError instead.
     monkeypatch.setattr(keras.layers.Conv2D, "build", None)
@@ -237,6 +246,7 @@ def test_wrong_arguments_are_found_before_a_download(home, monkeypatch):
     assert not home.exists() or not list(home.rglob("*.npz"))
 
 
+@once
 def test_manifest_is_complete():
     for entry in manifest.entries():
         if "place" in entry:  # comes with the package, see test_shipped.py
@@ -256,6 +266,7 @@ def test_manifest_is_complete():
     assert {row["model"] for row in k.list_weights()} >= {"MixerS8", "MSMLPBase"}
 
 
+@once
 def test_table_of_weights(home):
     measured = json.loads((HERE.parent / "docs" / "models.json").read_text())
     measured = {row["model"]: (row["params"], row["classes"]) for row in measured}
@@ -269,7 +280,7 @@ def test_table_of_weights(home):
             assert 0 < row["size"] - 4 * row["params"] < 100_000
 
 
-@pytest.mark.skipif(BACKEND != "numpy", reason="once is enough")
+@once
 @pytest.mark.parametrize("name", ["MixerS32", "MixerS16"])
 def test_parameters_of_small_checkpoints(home, name):
     [row] = k.list_weights(name)
@@ -326,8 +337,6 @@ def test_published_model_is_found_by_its_tag(home, tmp_path, monkeypatch):
 
 # ---------------------------------------------------------------------------------------------
 # What goes wrong on the way, on one backend
-
-once = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on NumPy")
 
 
 def bad_files():

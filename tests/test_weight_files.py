@@ -1,5 +1,7 @@
 """`weights="....weights.h5"`: the right layers or an error, never a silent misload.
 
+Reading is the same on every backend and is tested once; test_frozen_files.py opens files on each.
+
 `KERAS_BACKEND=torch python tests/test_weight_files.py` adds new cases and sizes to
 `variable_paths.json` and `published_variable_paths.json`. It never changes a line: that would break
 the files that people have.
@@ -15,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from cases import BACKEND, HERE, MODEL_CASES, run
+from cases import BACKEND, HERE, MODEL_CASES, once, run
 
 import keras_shiftmlp
 from keras_shiftmlp.kernels.initializers import zero_start
@@ -26,15 +28,15 @@ PATHS = HERE / "variable_paths.json"
 
 
 @pytest.fixture
-def saved(case, tmp_path):
-    model = case.build()
+def saved(model, tmp_path):
     path = tmp_path / "body.weights.h5"
     model.save_weights(path)
     return model, path
 
 
 def numbers(weight):
-    return keras.ops.convert_to_numpy(keras.ops.cast(weight, "float32"))
+    # Not `ops.cast`, for which OpenVINO compiles a program.
+    return keras.ops.convert_to_numpy(weight).astype("float32")
 
 
 def published_paths(name):
@@ -45,14 +47,14 @@ def published_paths(name):
     return [len(variables), hashlib.sha256(lines.encode()).hexdigest()]
 
 
-def paths_of_case(name):
-    """The path and shape of every variable of a tiny network."""
-    return [[weight.path, list(weight.shape)] for weight in MODEL_CASES[name].build().weights]
+def paths_of(model):
+    """The path and shape of every variable."""
+    return [[weight.path, list(weight.shape)] for weight in model.weights]
 
 
-def test_variable_paths_are_those_of_every_other_build(case):
+def test_variable_paths_are_those_of_every_other_build(case, model):
     """Variable paths are part of the file format; a change breaks users' files."""
-    assert paths_of_case(case.name) == json.loads(PATHS.read_text())[case.name]
+    assert paths_of(model) == json.loads(PATHS.read_text())[case.name]
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="once is enough")
@@ -61,16 +63,16 @@ def test_variable_paths_of_every_published_size():
     assert {name: published_paths(name) for name in keras_shiftmlp.list_models()} == pinned
 
 
-def test_what_a_file_will_fill_is_not_drawn_first(case):
+def test_what_a_file_will_fill_is_not_drawn_first(case, model):
     with zero_start():
-        model = case.build()
-    drawn = case.build()
-    for layer, other in zip(model.layers, drawn.layers):
+        empty = case.build()
+    for layer, other in zip(empty.layers, model.layers):
         if layer.name != "predictions":
             assert not any(np.ptp(weight) for weight in layer.get_weights())
         assert layer.get_config() == other.get_config()
 
 
+@once
 def test_a_model_from_a_file_knows_how_it_would_start(case, saved):
     model, path = saved
     again = case.build(weights=path, classes=7)
@@ -84,6 +86,7 @@ def test_a_model_from_a_file_knows_how_it_would_start(case, saved):
         assert (np.ptp(layer.get_weights()[0]) == 0) == is_zero
 
 
+@once
 def test_the_order_in_the_file_does_not_matter(tmp_path, pixels):
     """Keras itself goes by the order of the layers of a class, and would load this silently."""
     model = MODEL_CASES["mixer"].build()
@@ -103,6 +106,7 @@ def test_the_order_in_the_file_does_not_matter(tmp_path, pixels):
     assert np.abs(run(keras_own, pixels) - run(model, pixels)).max() > 0.01
 
 
+@once
 def test_classes_come_from_the_file(case, saved, pixels):
     model, path = saved
     again = case.build(weights=path, classes=None, name="another_name")
@@ -110,6 +114,7 @@ def test_classes_come_from_the_file(case, saved, pixels):
     np.testing.assert_array_equal(run(again, pixels), run(model, pixels))
 
 
+@once
 def test_other_classes_keep_the_body_and_say_so(case, saved, caplog):
     model, path = saved
     with caplog.at_level(logging.WARNING, "keras_shiftmlp"):
@@ -121,6 +126,7 @@ def test_other_classes_keep_the_body_and_say_so(case, saved, caplog):
         np.testing.assert_array_equal(old, new)
 
 
+@once
 def test_the_same_file_serves_without_the_top(case, saved, pixels):
     model, path = saved
     for pooling in (None, "avg"):
@@ -129,6 +135,7 @@ def test_the_same_file_serves_without_the_top(case, saved, pixels):
         np.testing.assert_allclose(run(body, pixels), run(other, pixels), atol=1e-6)
 
 
+@once
 def test_layers_of_ones_own_are_left_alone(case, saved, pixels):
     """Keras itself would load the stem's weights into the first convolution it meets."""
     model, path = saved
@@ -143,6 +150,7 @@ def test_layers_of_ones_own_are_left_alone(case, saved, pixels):
         case.build(weights=path)
 
 
+@once
 def test_drop_path_and_dropout_do_not_matter(case, saved, pixels):
     model, path = saved
     again = case.build(weights=path, drop_path_rate=0.3, dropout_rate=0.2)
@@ -190,6 +198,7 @@ def test_others_may_read_a_file_of_ours_if_the_umask_allows_it(tmp_path):
         assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+@once
 def test_safetensors_fill_a_body_or_another_head(case, tmp_path, pixels, caplog):
     path = tmp_path / "own.safetensors"
     model = case.build()
@@ -202,6 +211,7 @@ def test_safetensors_fill_a_body_or_another_head(case, tmp_path, pixels, caplog)
     assert "fresh head of 7 classes" in caplog.text
 
 
+@once
 def test_safetensors_are_recognised_by_their_metadata(tmp_path):
     path = tmp_path / "weights.safetensors"
     case = MODEL_CASES["mixer"]
@@ -226,6 +236,7 @@ def test_safetensors_are_recognised_by_their_metadata(tmp_path):
         save_safetensors([*model.layers, *case.build().layers], path)
 
 
+@once
 def test_a_weight_that_a_file_has_twice(tmp_path):
     path = tmp_path / "weights.h5"
     case = MODEL_CASES["s2_mlp_v2"]
@@ -239,6 +250,7 @@ def test_a_weight_that_a_file_has_twice(tmp_path):
         case.build(weights=path)
 
 
+@once
 def test_a_body_needs_to_be_told_the_classes(case, tmp_path):
     path = tmp_path / "body.weights.h5"
     case.build(include_top=False, pooling="avg").save_weights(path)
@@ -247,6 +259,7 @@ def test_a_body_needs_to_be_told_the_classes(case, tmp_path):
         case.build(weights=path, classes=None)
 
 
+@once
 def test_pretrained_head_takes_softmax_or_nothing(case, saved):
     _, path = saved
     case.build(weights=path, classifier_activation=None)
@@ -255,6 +268,7 @@ def test_pretrained_head_takes_softmax_or_nothing(case, saved):
         case.build(weights=path, classifier_activation="sigmoid")
 
 
+@once
 def test_another_network_is_refused(tmp_path):
     path = tmp_path / "file.weights.h5"
     MODEL_CASES["s2_mlp"].build().save_weights(path)
@@ -264,6 +278,7 @@ def test_another_network_is_refused(tmp_path):
         MODEL_CASES["s2_mlp"].build(weights=path, dims=(24,))
 
 
+@once
 def test_broken_files_are_refused(case, saved, tmp_path):
     _, path = saved
     broken = tmp_path / "broken.weights.h5"
@@ -283,7 +298,7 @@ def test_broken_files_are_refused(case, saved, tmp_path):
 if __name__ == "__main__":
     for path, names, row_of in (
         (PUBLISHED_PATHS, keras_shiftmlp.list_models(), published_paths),
-        (PATHS, MODEL_CASES, paths_of_case),
+        (PATHS, MODEL_CASES, lambda name: paths_of(MODEL_CASES[name].build())),
     ):
         rows = json.loads(path.read_text())
         rows |= {name: row_of(name) for name in names if name not in rows}

@@ -3,6 +3,25 @@
 import numpy as np
 import pytest
 
+# Parameters and multiplications of our networks that timm publishes.
+SIZES = {
+    "GMLPTiny": (5_867_328, 1.329e9),
+    "GMLPSmall": (19_422_656, 4.392e9),
+    "GMLPBase": (73_075_392, 15.720e9),
+    "GMixer12": (12_701_080, 2.659e9),
+    "GMixer24": (24_721_096, 5.260e9),
+    "ResMLPS12": (15_350_872, 3.010e9),
+    "ResMLPS24": (30_020_680, 5.961e9),
+    "ResMLPS36": (44_690_488, 8.913e9),
+    "ResMLPB24": (129_138_280, 100.23e9),
+}
+# One of each family, and its name there.
+NAMES = {
+    "GMLPSmall": "gmlp_s16_224",
+    "GMixer24": "gmixer_24_224",
+    "ResMLPS24": "resmlp_24_224",
+}
+
 
 def random_model(name):
     """A model of timm whose weights all show in the outputs; skips without timm."""
