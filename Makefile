@@ -6,7 +6,7 @@ DEMO_ARGS ?=
 .PHONY: demo test lint generate clean
 
 demo: .venv-demo/done
-	KERAS_BACKEND=tensorflow .venv-demo/bin/python examples/quickstart.py $(DEMO_ARGS)
+	.venv-demo/bin/python examples/quickstart.py $(DEMO_ARGS)
 
 test: .venv-test/done lint
 	.venv-test/bin/python tests/run_backends.py $(BACKENDS)

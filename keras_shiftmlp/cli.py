@@ -199,7 +199,7 @@ def _models(options):
 
 def _weights(options):
     """Runs `keras-shiftmlp weights` and returns its table."""
-    from keras_shiftmlp.checkpoints import list_weights
+    from keras_shiftmlp.catalogue import list_weights
     from keras_shiftmlp.models._registry import find_constructor
 
     if options.model and not list_weights(options.model):
@@ -292,7 +292,7 @@ def _export(options):
     """Runs `keras-shiftmlp export` and returns how the file compares with Keras."""
     import numpy as np
 
-    from keras_shiftmlp import checkpoints, export, training
+    from keras_shiftmlp import catalogue, export, training
     from keras_shiftmlp.export.formats import FORMATS, FormatName
 
     model, pictures, license = _model(options), None, None
@@ -303,7 +303,7 @@ def _export(options):
         pictures = np.asarray(images.split(min(8, len(images) - 1))[1].resized(side).source)
     if options.weights and not options.model.endswith(".keras"):
         with contextlib.suppress(ValueError):  # a file or an address has no licence that we know
-            license = checkpoints.weights_info(options.model, options.weights)["license"]
+            license = catalogue.weights_info(options.model, options.weights)["license"]
     endings: dict[str, FormatName] = {kind.ending: name for name, kind in FORMATS.items()}
     card = export.write(
         model,

@@ -59,10 +59,10 @@ def test_s2_mlp_v2(kwargs, message):
     [
         (lambda: k.Mixer(input_shape=(None, 32, 3)), "one row per patch"),
         (lambda: k.Mixer(gelu="relu"), "`gelu='relu'`"),
-        (lambda: k.S2MLP(dim=3), "`dim` must be .* at least 4"),
-        (lambda: k.S2MLP(dim=7, setting="b"), "at least 8"),
+        (lambda: k.S2MLP(dims=(3,)), "`dims` must be .* at least 4"),
+        (lambda: k.S2MLP(dims=(7,), setting="b"), "at least 8"),
         (lambda: k.S2MLP(setting="k"), "`setting='k'`"),
-        (lambda: k.S2MLP(norm="batch"), "`norm='batch'`"),
+        (lambda: k.S2MLP(norm="group"), "`norm='group'`"),
         (lambda: k.S2MLP(norm_position="mid"), "`norm_position='mid'`"),
         (lambda: k.MSMLP(dims=(6, 12, 24, 48)), "can't be cut"),
         (lambda: k.MSMLP(mlp_ratio=0), "`mlp_ratio=0`"),

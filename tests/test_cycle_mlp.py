@@ -10,7 +10,7 @@ import pytest
 from cases import BACKEND, HERE
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.sources.official_cycle_mlp import reweight
+from keras_shiftmlp.checkpoints.sources import group_major
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers import CycleFC, SplitAttention
 
@@ -54,7 +54,7 @@ def test_split_attention_with_biases_is_that_of_the_released_code():
     fc1, fc2 = (
         [weights[f"reweight.{fc}.{w}"] for w in ("weight", "bias")] for fc in ("fc1", "fc2")
     )
-    fusion.set_weights([fc1[0].T, fc1[1], *map(reweight, fc2)])
+    fusion.set_weights([fc1[0].T, fc1[1], *(group_major(x, 3).T for x in fc2)])
     y = to_numpy(fusion(branches)) @ weights["proj.weight"].T + weights["proj.bias"]
     np.testing.assert_allclose(y, VECTORS["cycle_mlp_mixer/output_f64"], atol=5e-6)
 

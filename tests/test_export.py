@@ -235,7 +235,12 @@ def test_hub_fine_tunes_what_jax_has_trained(tmp_path):
     x = np.repeat(digits.images[..., None] * 255 / 16, 3, axis=-1).astype("uint8")
     y = digits.target
     model = keras_shiftmlp.S2MLP(
-        patch_size=2, dim=32, depth=1, classes=10, input_shape=(8, 8, 3), dropout_rate=0.05
+        patch_sizes=(2,),
+        dims=(32,),
+        depths=(1,),
+        classes=10,
+        input_shape=(8, 8, 3),
+        dropout_rate=0.05,
     )
     model.compile(keras.optimizers.Adam(3e-3), "sparse_categorical_crossentropy")
     model.fit(x[:1200], y[:1200], batch_size=40, epochs=1, verbose=0)

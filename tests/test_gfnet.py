@@ -8,9 +8,9 @@ import pytest
 from cases import BACKEND, HERE
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers import GlobalFilter, PositionEmbedding
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 to_numpy = keras.ops.convert_to_numpy
 VECTORS = np.load(HERE / "golden_data" / "gfnet_layers.npz")

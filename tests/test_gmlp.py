@@ -10,10 +10,10 @@ from cases import BACKEND, HERE, TRAINS, run
 from test_golden import load, weights_of
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers import SpatialGatingUnit
 from keras_shiftmlp.layers.resample import resample_tokens
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 counts = pytest.mark.skipif(BACKEND != "numpy", reason="the count is the same on all backends")
 to_numpy = keras.ops.convert_to_numpy

@@ -14,7 +14,7 @@ from keras_shiftmlp import cli, publishing
 from keras_shiftmlp.benchmark import originals
 from keras_shiftmlp.checkpoints import containers, places
 from keras_shiftmlp.checkpoints.cache import sha256_of
-from keras_shiftmlp.checkpoints.port import save_safetensors
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 from keras_shiftmlp.publishing.model_card import model_card
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")

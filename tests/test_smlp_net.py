@@ -10,7 +10,7 @@ from layouts import random_state_dict
 
 import keras_shiftmlp
 from keras_shiftmlp import layers
-from keras_shiftmlp.checkpoints.sources.official_smlp_net import pointwise
+from keras_shiftmlp.checkpoints.sources import dense
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models import SMLPNet, SMLPNetSmall, SMLPNetTiny
 
@@ -103,7 +103,7 @@ def test_weights_of_one_size_are_kept():
     for name, array in (("kernel", normal(5, 5)), ("bias", normal(5))):
         kept = layer.row.resample(name, array, array.shape, (3, 5))
         np.testing.assert_allclose(kept, array, rtol=1e-6)
-    released = pointwise(normal(7, 7, 1, 1))
+    released = dense(normal(7, 7, 1, 1))
     assert layer.row.resample("kernel", released, (5, 5), (3, 5)).shape == (5, 5)
     strange = normal(4, 5)  # of another layer
     assert layer.row.resample("kernel", strange, (5, 5), (3, 5)) is strange

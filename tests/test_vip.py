@@ -9,7 +9,7 @@ import pytest
 from cases import BACKEND, HERE
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.sources.official_cycle_mlp import reweight
+from keras_shiftmlp.checkpoints.sources import group_major
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers import WeightedPermuteMLP
 
@@ -33,7 +33,7 @@ def layer_of(case, **kwargs):
     ):
         sublayer.set_weights([weights[f"{key}.weight"].T])
     fc1 = [weights["reweight.fc1.weight"].T, weights["reweight.fc1.bias"]]
-    fc2 = [reweight(weights[f"reweight.fc2.{name}"]) for name in ("weight", "bias")]
+    fc2 = [group_major(weights[f"reweight.fc2.{name}"], 3).T for name in ("weight", "bias")]
     layer.attention.set_weights([*fc1, *fc2])
     layer.project.set_weights([weights["proj.weight"].T, weights["proj.bias"]])
     return layer, x

@@ -8,6 +8,7 @@ the files that people have.
 import hashlib
 import json
 import logging
+import os
 
 import h5py
 import keras
@@ -17,8 +18,8 @@ import safetensors.numpy
 from cases import BACKEND, HERE, MODEL_CASES, run
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.port import save_safetensors
 from keras_shiftmlp.kernels.initializers import zero_start
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 PUBLISHED_PATHS = HERE / "published_variable_paths.json"
 PATHS = HERE / "variable_paths.json"
@@ -177,6 +178,18 @@ def test_safetensors_of_our_own(case, dtype, tmp_path):
         np.testing.assert_array_equal(numbers(old), numbers(new))
 
 
+@pytest.mark.skipif(os.name != "posix" or BACKEND != "numpy", reason="once, where modes exist")
+def test_others_may_read_a_file_of_ours_if_the_umask_allows_it(tmp_path):
+    model = keras_shiftmlp.MSMLPNano(weights=None)
+    for umask in (0o022, 0o077):
+        path, before = tmp_path / f"{umask}.safetensors", os.umask(umask)
+        try:
+            save_safetensors(model, path)
+        finally:
+            os.umask(before)
+        assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
 def test_safetensors_fill_a_body_or_another_head(case, tmp_path, pixels, caplog):
     path = tmp_path / "own.safetensors"
     model = case.build()
@@ -248,7 +261,7 @@ def test_another_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"the model lacks 'block_0_spatial_fc1/0'"):
         MODEL_CASES["s2_mlp_v2"].build(weights=path)
     with pytest.raises(ValueError, match=r"that of 'stem/kernel' is \(8, 8, 3, 24\)"):
-        MODEL_CASES["s2_mlp"].build(weights=path, **{"dim": 24})
+        MODEL_CASES["s2_mlp"].build(weights=path, dims=(24,))
 
 
 def test_broken_files_are_refused(case, saved, tmp_path):

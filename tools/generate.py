@@ -50,8 +50,16 @@ TABLES = {
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"
     ),
+    ("docs/performance.md", "gpu"): lambda: (
+        printed("benchmarks/gpu.py", "--from-json", DOCS / "gpu.json")
+        if (DOCS / "gpu.json").exists()
+        else ""
+    ),
     ("weights/README.md", "weights"): report.weights_table,
     ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
+    ("docs/nano.md", "probes"): lambda: printed(
+        "weights/results.py", "--probes", "docs/nano_probes.json"
+    ),
 }
 
 

@@ -22,9 +22,8 @@ from keras_shiftmlp.checkpoints.find import published_file
 
 def load(entry: dict, source: dict):
     """The path of one file of an entry, and the model with its weights."""
-    known = {key: source.get(key) for key in ("sha256", "sha256_prefix", "size")}
     name = f"{entry['model']}.{entry['tag']}.{source['url'].split('/')[-1]}"
-    path = published_file(source["url"], name, **known)
+    path = published_file(source, name)
     model = keras_shiftmlp.get_model(
         entry["model"], weights=path, preprocessing=entry.get("preprocessing")
     )

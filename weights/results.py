@@ -1,88 +1,86 @@
-"""Prints the tables of trained checkpoints from what `publish.py` wrote.
+"""Prints the tables of the shipped checkpoints, from the cards of their trainings.
 
-The manifest has the entries, `<model>.<tag>.history.json` the runs that produced each file.
+    python weights/results.py                            # the shipped checkpoints
+    python weights/results.py --probes docs/nano_probes.json     # what each change was worth
+    python weights/results.py --curves docs/nano_curves.png      # draws the trainings
 
-    python weights/results.py                    # the bundled checkpoints
-    python weights/results.py --folder lab_weights
-    python weights/results.py --curves docs/nano_curves.png     # also draws the runs
-
-The columns are parameters, multiply-adds per image, epochs, hours, images per second in training
-(the median epoch), and top-1 in percent: on the validation images at the end of the run, and as
-published. The first table compares runs of the same length. The second one has checkpoints with
-another history and sums up all their runs.
+`<model>.<tag>.history.json` holds the card of the training that `train_nano.py` wrote. Top-1 is in
+percent. The card of a probe has the accuracy on 5,000 training images that were held out.
 """
 
 import argparse
 import json
-import statistics
 from pathlib import Path
 
 from keras_shiftmlp.benchmark.tables import markdown_table
 
 SHIPPED = Path(__file__).parents[1] / "keras_shiftmlp" / "checkpoints" / "shipped"
-HEAD = ["model", "weights", "parameters", "MMACs", "epochs", "hours", "images/s", "validation"]
-HEAD += ["top-1", "measured on"]
+# Published, for comparison: README of locuslab/convmixer-cifar10.
+CONVMIXER = ["ConvMixer-256/8", "–", "0.59", "148", "25", "–", "92.6", "its README"]
 
 
-def trained(folder: Path) -> list[dict]:
-    """The entries of a folder that have a history of their training, each with its history."""
+def shipped(folder: Path) -> list[dict]:
+    """The entries of a folder that have a history, best first, each with its training card."""
     entries = json.loads((folder / "manifest.json").read_text("utf-8"))
     paths = [folder / f"{entry['model']}.{entry['tag']}.history.json" for entry in entries]
-    return [
+    found = [
         entry | json.loads(path.read_text("utf-8"))
         for entry, path in zip(entries, paths)
         if path.exists()
     ]
+    return sorted(found, key=lambda entry: -entry["top1"])
 
 
-def compared(entry: dict) -> tuple[dict, list[dict], float]:
-    """An entry, the cards of its runs in the comparison, and their top-1."""
-    if cards := entry.get("compared_runs"):
-        return entry, cards, 100 * cards[-1]["test"]["top1"]
-    return shipped(entry)
+def results(entries: list[dict]) -> str:
+    """The checkpoints as a Markdown table, and a published convolutional network."""
+    head = [
+        "model",
+        "weights",
+        "M parameters",
+        "MMACs",
+        "epochs",
+        "minutes",
+        "top-1",
+        "measured by",
+    ]
+    rows = []
+    for entry in entries:
+        card = entry["training"]
+        row = [f"`{entry['model']}`", f'`"{entry["tag"]}"`', f"{entry['params'] / 1e6:.2f}"]
+        row += [f"{card['macs'] / 1e6:.0f}", str(card["epochs"]), f"{card['seconds'] / 60:.1f}"]
+        rows.append([*row, f"{entry['top1']:.2f}", entry["top1_source"]])
+    return markdown_table(head, [*rows, CONVMIXER], numeric=range(2, 7))
 
 
-def shipped(entry: dict) -> tuple[dict, list[dict], float]:
-    """An entry, the cards of all runs that produced its file, and its top-1."""
-    return entry, [*entry.get("earlier_runs", []), entry["training"]], entry["top1"]
-
-
-def table(rows: list[tuple[dict, list[dict], float]]) -> str:
-    """Entries and their runs as a Markdown table, best first."""
-    lines = []
-    for entry, runs, top1 in sorted(rows, key=lambda row: -row[2]):
-        history = [epoch for run in runs for epoch in run["history"]]
-        speed = statistics.median(epoch["images_per_second"] for epoch in history)
-        hours = sum(run["seconds"] for run in runs) / 3600
-        line = [f"`{entry['model']}`", f'`"{entry["tag"]}"`', f"{entry['params']:,}"]
-        line += [f"{runs[0]['macs'] / 1e6:.1f}", f"{len(history)}", f"{hours:.2f}", f"{speed:.0f}"]
-        line += [f"{100 * history[-1]['val_top1']:.2f}", f"{top1:.2f}", entry["top1_source"]]
-        lines.append(line)
-    return markdown_table(HEAD, lines, numeric=range(2, len(HEAD) - 1))
-
-
-def curves(rows: list[tuple[dict, list[dict], float]]) -> dict[str, list[dict]]:
-    """The history of the runs of each entry, best first, for `visualization.plot_curves`."""
-    found = {}
-    for entry, runs, _ in sorted(rows, key=lambda row: -row[2]):
-        history = [epoch for run in runs for epoch in run["history"]]
-        numbered = [{**epoch, "epoch": index + 1} for index, epoch in enumerate(history)]
-        found[f"{entry['model']}, {len(history)} epochs"] = numbered
-    return found
+def probes(cards: list[dict]) -> str:
+    """The probes as a Markdown table, in the order of the file."""
+    head = ["network", "what differs", "M parameters", "MMACs", "rate", "top-1, held out"]
+    rows = [
+        [
+            card["model"],
+            card["change"],
+            f"{card['parameters'] / 1e6:.2f}",
+            f"{card['macs'] / 1e6:.0f}",
+            f"{card['learning_rate']:g}",
+            f"{100 * card['validation']['top1']:.1f}",
+        ]
+        for card in cards
+    ]
+    return markdown_table(head, rows, numeric=range(2, 6))
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=SHIPPED)
+    parser.add_argument("--probes", type=Path, metavar="JSON")
     parser.add_argument("--curves", type=Path, metavar="PNG")
     args = parser.parse_args()
-    entries = trained(args.folder)
-    rows = [compared(entry) for entry in entries]
-    longer = [shipped(entry) for entry in entries if "compared_runs" in entry]
-    print(table(rows))
-    if longer:
-        print(f"\n{table(longer)}")
+    if args.probes:
+        print(probes(json.loads(args.probes.read_text("utf-8"))))
+    else:
+        print(results(shipped(args.folder)))
     if args.curves:
         from keras_shiftmlp.visualization import plot_curves
 
-        plot_curves(curves(rows + longer), args.curves)
+        histories = {entry["model"]: entry["training"]["history"] for entry in shipped(args.folder)}
+        plot_curves(histories, args.curves)

@@ -195,7 +195,7 @@ def run(
                 for name in models
                 for change in changes
             ]
-            # One process per call: memory that an allocator keeps would hide what the next needs.
+            # One process per call: memory that an allocator keeps would falsify the next result.
             results[key] = [row for call in calls for row in run_backends(backends, [call])]
     if profile:
         calls = [("profile", {"name": name, **common}) for name in models]
@@ -297,7 +297,7 @@ def _seconds(function):
 
 
 def resident_mb(key: str = "VmRSS") -> float:
-    """Memory of this process: `"VmRSS"` now, `"VmHWM"` at its peak. OSError if not on Linux."""
+    """Memory of this process in MB: `"VmRSS"` now, `"VmHWM"` at most. OSError if not on Linux."""
     return int(Path("/proc/self/status").read_text().partition(f"{key}:")[2].split()[0]) / 1024
 
 

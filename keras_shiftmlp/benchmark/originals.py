@@ -86,7 +86,7 @@ def _timm_mixer(name, config, weights, pixels):
 
 
 def _official_ms_mlp(name, config, weights, pixels):
-    """The authors' code is on GitHub only; ours is an independent implementation in PyTorch."""
+    """An independent implementation in PyTorch; the authors' code is not on a package index."""
     if not MS_MLP.exists():
         raise FileNotFoundError(
             "MS-MLP files are compared with benchmarks/torch_ms_mlp.py, which is not in the wheel. "

@@ -1,4 +1,4 @@
-"""What the command line prints: sizes of models, published checkpoints, and measured times."""
+"""The tables of the command line: sizes of models, published checkpoints and measured times."""
 
 import collections
 import json
@@ -22,7 +22,7 @@ def count_models(pattern: str = "*") -> list[dict[str, Any]]:
     """
     import keras
 
-    from keras_shiftmlp.checkpoints.manifest import list_weights
+    from keras_shiftmlp.catalogue import list_weights
     from keras_shiftmlp.models import count_macs, list_models
     from keras_shiftmlp.models._registry import find_constructor
 
@@ -70,7 +70,7 @@ def models_table(rows: Sequence[dict[str, Any]]) -> str:
 
 def families_table(rows: Sequence[dict]) -> str:
     """The rows of `count_models` as a Markdown table with one row per family."""
-    from keras_shiftmlp.checkpoints.manifest import list_weights
+    from keras_shiftmlp.catalogue import list_weights
     from keras_shiftmlp.models._registry import find_constructor
 
     weights = collections.Counter(row["model"] for row in list_weights())
@@ -100,7 +100,7 @@ def page_of(family: str) -> str:
 
 def weights_table(model: str | None = None) -> str:
     """The published checkpoints of one model, or of all, as a Markdown table."""
-    from keras_shiftmlp.checkpoints.manifest import COLUMNS, list_weights
+    from keras_shiftmlp.catalogue import COLUMNS, list_weights
 
     lines = [[_cell(row[column]) for column in COLUMNS] for row in list_weights(model)]
     return markdown_table(COLUMNS, lines)
@@ -141,7 +141,7 @@ def times_table(rows: Sequence[dict]) -> str:
 
 
 def _growth_table(results):
-    """How the time of a batch and its memory grow: exponents."""
+    """The exponents of the growth of a batch's time and memory."""
     head = ["model", "backend", "grows with", "time", "memory", "ms/image, first to last"]
     lines = []
     for key in ("pixels", "batch_size"):

@@ -1,4 +1,4 @@
-"""The cache of downloaded files: where they are, what is known of them, who may write them."""
+"""The cache of downloaded files: their folder, their hashes and their locks."""
 
 import contextlib
 import dataclasses
@@ -48,19 +48,15 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: Path, algorithm: str = "sha256") -> str:
     """The SHA-256 of a file, in hexadecimal."""
-    return _digest(path, "sha256")
-
-
-def _digest(path, algorithm):
     with open(path, "rb") as file:
         new = functools.partial(hashlib.new, algorithm, usedforsecurity=False)
         return hashlib.file_digest(file, new).hexdigest()
 
 
-def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = None) -> Path:
-    """`path` itself, if its SHA-256 is the published one or begins with the published digits.
+def verified(path: Path, sha256: str | None = None) -> Path:
+    """`path` itself, if its SHA-256 begins with the published digits.
 
     Raises:
         ValueError: If it differs.
@@ -68,13 +64,10 @@ def verified(path: Path, sha256: str | None = None, sha256_prefix: str | None = 
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
-    actual = sha256_of(path) if sha256 or sha256_prefix else ""
-    if sha256 and actual != sha256.lower():
-        raise ValueError(f"{path}: expected the sha256 {sha256.lower()}, received {actual}")
-    if sha256_prefix and not actual.startswith(sha256_prefix.lower()):
-        raise ValueError(
-            f"{path}: expected a sha256 that begins {sha256_prefix}, received {actual}"
-        )
+    if sha256:
+        actual = sha256_of(path)
+        if not actual.startswith(sha256.lower()):
+            raise ValueError(f"{path}: expected the sha256 {sha256.lower()}, received {actual}")
     return path
 
 
@@ -98,13 +91,12 @@ def is_hex(x: Any, at_least: int) -> bool:
 class CachedFile:
     """A wanted file: its path, what was published about it, and the files beside it.
 
-    `<name>.sha256` remembers its hash. `<name>.part` is an incomplete download, and
-    `<name>.part.json` says of what.
+    `<name>.sha256` has the hash of the first download. `<name>.part` is an incomplete download,
+    and `<name>.part.json` has its URL and what the server declared.
     """
 
     path: Path
-    sha256: str | None
-    sha256_prefix: str | None
+    sha256: str | None  # the published hash, or its first digits
     looks_right: Callable[[Path], object] | None
 
     def beside(self, suffix: str) -> Path:
@@ -114,22 +106,20 @@ class CachedFile:
     def part(self) -> Path:
         return self.beside(".part")
 
-    def remembered(self) -> str | None:
-        """The hash of the first download, unless other digits were published since."""
+    def known_hash(self) -> str | None:
+        """The published hash, else that of the first download if it has the published digits."""
+        published = (self.sha256 or "").lower()
+        if len(published) == 64:
+            return published
         try:
             words = self.beside(".sha256").read_text("utf-8").split()
         except (OSError, UnicodeDecodeError):
             return None
-        prefix = (self.sha256_prefix or "").lower()
-        valid = bool(words) and is_hex(words[0], 64) and words[0].startswith(prefix)
+        valid = bool(words) and is_hex(words[0], 64) and words[0].startswith(published)
         return words[0] if valid else None
 
-    def known_hash(self) -> str | None:
-        """The published hash, else the remembered one."""
-        return self.sha256 or self.remembered()
-
     def is_right(self) -> bool:
-        """Whether the file is there with the known content; the log says what is wrong with it."""
+        """Whether the file exists with the known content. The log says what is wrong with it."""
         if not self.path.is_file():
             return False
         try:
@@ -139,10 +129,33 @@ class CachedFile:
             return False
         return True
 
+    def check(self, path: Path, md5: str | None = None) -> str:
+        """The sha256 of `path`, the file itself or its complete part.
+
+        Raises:
+            ValueError: If the content is not what was published, what was first downloaded, or
+                what the server declared as `md5`. A match with a published hash is enough.
+        """
+        known = self.known_hash()
+        actual = sha256_of(verified(path, self.sha256))
+        if actual == (self.sha256 or "").lower():
+            return actual
+        if md5 and sha256_of(path, "md5") != md5:
+            raise ValueError(f"the server declared the md5 {md5}, the content has another")
+        if known not in (None, actual):
+            raise ValueError(
+                f"expected the sha256 {known}, as at the first download, received {actual}; "
+                f"if the change is known to be right, delete {self.beside('.sha256')}"
+            )
+        if not known and self.looks_right:
+            self.looks_right(path)
+        return actual
+
     def remember(self, sha256: str) -> None:
         """Writes the hash in the format of the sha256sum command, which can check the cache."""
         folder = self.path.parent
-        if not self.sha256 and os.name == "posix" and os.stat(folder).st_mode & 0o022:
+        published = len(self.sha256 or "") == 64
+        if not published and os.name == "posix" and os.stat(folder).st_mode & 0o022:
             warn_once(
                 f"{folder} can be written by other users, who can replace a file and its "
                 "remembered hash"
@@ -154,31 +167,8 @@ class CachedFile:
                 raise
             logger.warning("The sha256 of %s is not remembered: no right to write", self.path)
 
-    def check(self, path: Path, md5: str | None = None) -> str:
-        """The sha256 of `path`, the file itself or its complete part.
-
-        Raises:
-            ValueError: If the content is not what was published, what was first downloaded, or
-                what the server declared as `md5`. A match with a published hash is enough.
-        """
-        if self.sha256:
-            verified(path, self.sha256, self.sha256_prefix)
-            return self.sha256
-        actual = sha256_of(verified(path, sha256_prefix=self.sha256_prefix))
-        if md5 and _digest(path, "md5") != md5:
-            raise ValueError(f"the server declared the md5 {md5}, the content has another")
-        remembered = self.remembered()
-        if remembered not in (None, actual):
-            raise ValueError(
-                f"expected the sha256 {remembered}, as at the first download, received {actual}; "
-                f"if the change is known to be right, delete {self.beside('.sha256')}"
-            )
-        if not remembered and self.looks_right:
-            self.looks_right(path)
-        return actual
-
     def notes(self) -> dict[str, Any]:
-        """What was noted about the part file; empty if the notes cannot be read."""
+        """The notes on the part file; empty if they cannot be read."""
         try:
             notes = json.loads(self.beside(".part.json").read_text("utf-8"))
         except (OSError, ValueError):
@@ -210,7 +200,7 @@ class CachedFile:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a new file in place of the old one, or of a link, through which nothing is written."""
+    """Writes a new file. If `path` is a link, the link is replaced and its target stays."""
     path.unlink(missing_ok=True)
     with open(path, "x", encoding="utf-8") as file:
         file.write(text)
@@ -225,7 +215,7 @@ def warn_once(text: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps other processes out; the system releases the lock of a process that dies."""
+    """Keeps other processes out. The system releases the lock of a process that dies."""
     lock = filelock.FileLock(path)
     try:
         try:
@@ -234,7 +224,7 @@ def locked(path: Path) -> Iterator[None]:
             logger.warning("%s: waiting for another process that downloads this file", path)
             lock.acquire()
     except OSError as error:
-        # Where nothing can be written, there is nothing to protect.
+        # In a read-only folder no process can write, so none needs the lock.
         if error.errno not in _NO_RIGHT:
             raise
     try:

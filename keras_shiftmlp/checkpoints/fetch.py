@@ -21,7 +21,7 @@ from typing import Any
 import requests
 import urllib3
 
-from keras_shiftmlp.checkpoints import cache
+from keras_shiftmlp.checkpoints import cache, google_drive
 
 logger = logging.getLogger("keras_shiftmlp")
 
@@ -59,7 +59,6 @@ def fetch(
     filename: str,
     *,
     sha256: str | None = None,
-    sha256_prefix: str | None = None,
     max_bytes: int | None = None,
     looks_right: Callable[[Path], object] | None = None,
     folder: Path | None = None,
@@ -70,11 +69,10 @@ def fetch(
     remembered beside it in `<filename>.sha256`. From then on no other content is accepted.
 
     Args:
-        url: The file's `http(s)://` URL.
+        url: The file's `http(s)://` URL, which may be its page on Google Drive.
         filename: The plain name of the file in the cache.
-        sha256: The published hash, 64 hex digits.
-        sha256_prefix: Its first digits, 8 at least, where only they are published. They detect
-            damage, not forgery.
+        sha256: The published hash, 64 hex digits. If only its first digits are published, 8 or
+            more of them detect damage, but not forgery.
         max_bytes: A longer file is refused. `None` means 8 GiB.
         looks_right: Raises a `ValueError` for a file of another kind. A file without a known hash
             is passed to it once.
@@ -96,21 +94,12 @@ def fetch(
             "`filename` must be a plain file name, without a folder, and not end in any of "
             f"{cache.OWN_SUFFIXES}. Received: `filename={filename!r}`"
         )
-    for name, value, digits in (("sha256", sha256, 64), ("sha256_prefix", sha256_prefix, 8)):
-        if value is not None and not cache.is_hex(value, digits):
-            raise ValueError(
-                f"`{name}` must be {digits} to 64 hex digits or None. Received: `{name}={value!r}`"
-            )
-    if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 0):
-        raise ValueError(
-            f"`max_bytes` must be a number of bytes or None. Received: `max_bytes={max_bytes!r}`"
-        )
+    if sha256 is not None and not cache.is_hex(sha256, at_least=8):
+        raise ValueError(f"`sha256` must be 8 to 64 hex digits or None. Received: `{sha256=}`")
     folder = cache.cache_folder() if folder is None else Path(folder)
     # With no right for the group, whatever the umask: the folder holds what is trusted.
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    file = cache.CachedFile(
-        folder / filename, sha256 and sha256.lower(), sha256_prefix, looks_right
-    )
+    file = cache.CachedFile(folder / filename, sha256, looks_right)
     # The common case takes no lock, so that it works in a read-only folder.
     if file.known_hash() and file.is_right():
         return file.path
@@ -134,7 +123,7 @@ def fetch(
             file.discard_part()
             reason = f"There is no room for `{filename}`. Free some, or set KERAS_HOME"
             raise OSError(error.errno, reason, str(file.path)) from error
-    logger.info("%s: from %s, sha256 %s", file.path, redacted(url), file.remembered())
+    logger.info("%s: from %s, sha256 %s", file.path, redacted(url), file.known_hash())
     return file.path
 
 
@@ -178,8 +167,12 @@ def _download(url: str, file: cache.CachedFile, max_bytes: int) -> str:
 
 def _transfer(url: str, file: cache.CachedFile, max_bytes: int) -> tuple[str | None, bool]:
     """Completes the part file: the md5 that the server declared, and whether it was resumed."""
+    if google_drive.file_id(url):
+        google_drive.download(url, file.part)
+        return None, False
     notes, offset, headers = file.notes(), 0, {}
-    # Two pieces are joined only if they are of one file for certain, or a check will tell.
+    # Two pieces are joined only if a validator says that they are of one file, or a hash will show
+    # it.
     if notes.get("url") == cache.digest_of(url) and (notes["validator"] or file.known_hash()):
         offset = file.part_size()
     if offset and offset == notes["total"]:

@@ -1,4 +1,4 @@
-"""What `weights=` means: nothing, a tag, a file or an address."""
+"""Finds the checkpoint that `weights=` names: a tag, a file or an address."""
 
 import dataclasses
 import logging
@@ -29,7 +29,7 @@ class WeightsNotAvailableError(ValueError):
 
 @dataclasses.dataclass
 class Checkpoint:
-    """What is known of some weights before they are loaded.
+    """The facts about a checkpoint, before its weights are loaded.
 
     Args:
         received: What the user wrote, without a token.
@@ -183,39 +183,36 @@ def _open_entry(entry, path, received, family):
     file = _open(path, received, family)
     if entry["classes"] is None:
         file.classes = None  # a head in the file was not trained
-    for what, expected, found in (
-        ("classes", entry["classes"], file.classes),
-        ("layout", entry["source"] or file.source, file.source),
-    ):
-        if expected != found:
-            raise ValueError(
-                f"The file of {entry['model']} {entry['tag']} should have the {what} {expected}. "
-                f"Received: {found}"
-            )
+    name = f"The file of {entry['model']} {entry['tag']}"
+    if file.classes != entry["classes"]:
+        raise ValueError(f"{name} should have {entry['classes']} classes. Received: {file.classes}")
+    if entry["source"] and file.source != entry["source"]:
+        raise ValueError(
+            f"{name} should have the layout {entry['source']}. Received: {file.source}"
+        )
     return file
 
 
 def _fetch(entry):
-    """The file of an entry and what is known of it, from the first source that has it.
+    """The file of an entry and the facts of its source, from the first source that has it.
 
     The user's place may hold a copy of a published file; it comes first.
     """
     own, place, failures, wrong = places.own(), entry.get("place"), [], False
-    # Several models call their file alike (Mixer-B_16.npz).
-    start = f"{entry['model']}.{entry['tag']}."
-    names = [
-        entry.get("file") or start + (google_drive.file_id(url) or url.split("/")[-1])
-        for url in (known["url"] for known in entry["files"])
-    ]
-    sources = [(place, name, known) for name, known in zip(names, entry["files"])]
+    tries = []
+    for known in entry["files"]:
+        end = google_drive.file_id(known["url"]) or known["url"].split("/")[-1]
+        # Several models have a file of one name, such as Mixer-B_16.npz.
+        name = entry.get("file") or f"{entry['model']}.{entry['tag']}.{end}"
+        tries.append((place, name, known))
     if own and not place:
-        copies = [(own, x, {**known, "url": places.address(own, x)}) for _, x, known in sources]
-        sources = copies + sources
-    for where, name, known in sources:
-        folder = cache.cache_folder(where) if where else None
+        copies = [
+            (own, name, {**known, "url": places.address(own, name)}) for _, name, known in tries
+        ]
+        tries = copies + tries
+    for where, name, known in tries:
         try:
-            verification = {key: x for key, x in known.items() if key != "source"}
-            return published_file(name=name, folder=folder, **verification), known
+            return published_file(known, name, where), known
         except (OSError, ValueError, ImportError) as error:
             failures.append(f"{fetch.redacted(known['url'])}: {error}")
             wrong |= isinstance(error, ValueError)
@@ -223,52 +220,51 @@ def _fetch(entry):
                 logger.warning("A source did not give the file. %s", failures[-1])
     raise (ValueError if wrong else fetch.DownloadError)(
         "\n".join([f"No source gave the file of {entry['model']} {entry['tag']}.", *failures])
-        + f"\nYou can put it as {names[0]!r} into a folder, and set {places.ENVIRONMENT} to "
-        "this folder."
+        + f"\nYou can copy the file to a folder as {tries[0][1]!r}, and set "
+        f"{places.ENVIRONMENT} to this folder."
     )
 
 
-def published_file(
-    url: str,
-    name: str,
-    sha256: str | None = None,
-    sha256_prefix: str | None = None,
-    size: int | None = None,
-    folder: Path | None = None,
-) -> Path:
-    """The file at a path, URL, `hf://` or Google Drive address, which is `name` in the cache.
+def published_file(source: dict, name: str, place: str | None = None) -> Path:
+    """The file of one source of a manifest's entry, verified.
 
-    Raises a `ValueError` if its content is not the published one, or if it is far longer than
-    `size`, which some publishers round.
+    Args:
+        source: Its `url`, which may be a path, and its `sha256`, `sha256_prefix` and `size`.
+        name: Name of the file in the cache.
+        place: The place that has the file, if it is not a publisher's.
+
+    Raises:
+        ValueError: If the content is not the published one, or if it is far longer than `size`.
+            Some publishers round the size.
+        OSError: If the file cannot be downloaded.
     """
+    url, size = source["url"], source.get("size")
+    sha256 = source.get("sha256") or source.get("sha256_prefix")
     if url.startswith("hf://"):
-        return hugging_face.file(url, sha256, sha256_prefix)
-    if google_drive.file_id(url):
-        return google_drive.file(url, name, sha256, sha256_prefix, folder)
+        return hugging_face.file(url, sha256)
     if not url.startswith(("http://", "https://")):
-        return cache.verified(Path(url), sha256, sha256_prefix)
+        return cache.verified(Path(url), sha256)
     return fetch.fetch(
         url,
         name,
         sha256=sha256,
-        sha256_prefix=sha256_prefix,
         max_bytes=None if size is None else size + size // 50 + 2**20,
         looks_right=containers.container,
-        folder=folder,
+        folder=cache.cache_folder(place),
     )
 
 
 def _not_available(model, family, tag):
-    tags = [row["tag"] for row in manifest.list_weights(model)]
+    tags = [entry["tag"] for entry in manifest.all_entries(model)]
     hint = f" The file of this name is {'./' + tag!r}." if os.path.isfile(tag) else ""
     if tags:
         return f"There is no checkpoint `weights={tag!r}` for {model}. Its tags are {tags}.{hint}"
-    rows = manifest.list_weights()
-    others = sorted({row["model"] for row in rows if row["dataset"] != "CIFAR-10"})
+    known = manifest.all_entries()
+    others = sorted({entry["model"] for entry in known if entry["dataset"] != "CIFAR-10"})
     return (
         f"No weights are published for {model}, so there is no `weights={tag!r}`.{hint} "
-        f"Published checkpoints exist for {', '.join(others)}. Pass `weights=None` for a random "
-        "start, or a weight file saved from this model. To make a checkpoint of your own this tag, "
-        f"run `keras-shiftmlp publish` and set {places.ENVIRONMENT} to its folder, URL or hf:// "
-        "repository."
+        f"Published checkpoints exist for {', '.join(others)}. Pass `weights=None` for random "
+        "weights, or a weight file saved from this model. To use a checkpoint of your own under "
+        f"this tag, run `keras-shiftmlp publish` and set {places.ENVIRONMENT} to its folder, URL "
+        "or hf:// repository."
     )

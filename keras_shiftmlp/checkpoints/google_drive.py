@@ -1,12 +1,9 @@
-"""Files of Google Drive, through gdown."""
+"""Downloads from Google Drive, through gdown."""
 
 import os
 import re
 import tempfile
 from pathlib import Path
-
-from keras_shiftmlp.checkpoints import containers
-from keras_shiftmlp.checkpoints.cache import cache_folder, locked, verified
 
 _ADDRESS = re.compile(r"https://drive\.google\.com/file/d/([\w-]+)(/view)?(\?[\w=&]*)?")
 
@@ -17,37 +14,13 @@ def file_id(address: str) -> str | None:
     return None if match is None else match[1]
 
 
-def file(
-    address: str,
-    name: str,
-    sha256: str | None = None,
-    sha256_prefix: str | None = None,
-    folder: Path | None = None,
-) -> Path:
-    """The file of a Google Drive address, which is `name` in the cache.
-
-    Args:
-        address: `https://drive.google.com/file/d/<id>/view`.
-        name: Name of the file in the cache.
-        sha256: The published hash, 64 hex digits.
-        sha256_prefix: Its first digits, if only they are published.
-        folder: Folder of the cache, by default that of the published files.
+def download(address: str, path: Path) -> None:
+    """Downloads `https://drive.google.com/file/d/<id>/view` to a path.
 
     Raises:
-        ValueError: If the content is not a checkpoint or not the published one.
         OSError: If the file cannot be downloaded.
         ImportError: If gdown is not installed.
     """
-    path = (folder or cache_folder()) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with locked(path.with_name(f"{name}.lock")):
-        if not path.exists():
-            _download(address, path, sha256, sha256_prefix)
-    return verified(path, sha256, sha256_prefix)
-
-
-def _download(address, path, sha256, sha256_prefix):
-    """Puts the file at `path` once its content is known to be right."""
     try:
         import gdown
         from gdown.exceptions import DownloadError
@@ -55,12 +28,11 @@ def _download(address, path, sha256, sha256_prefix):
         raise ImportError(
             "Google Drive needs gdown: pip install 'keras_shiftmlp[drive]'"
         ) from error
+    # In a fresh folder: gdown would follow a link that has the name of its output.
     with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
-        fresh = Path(temporary) / "download"
+        fresh = Path(temporary, "download")
         try:
             gdown.download(id=file_id(address), output=str(fresh), quiet=True, timeout=30)
         except DownloadError as error:
             raise ConnectionError(f"{address} cannot be downloaded: {error}") from error
-        containers.container(fresh)
-        verified(fresh, sha256, sha256_prefix)
         os.replace(fresh, path)

@@ -11,15 +11,14 @@ ENDINGS = (".h5", ".npz", ".pth", ".pt", ".safetensors")
 _ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([^/@]+))?((?:/(?!\.\.?(?:/|$))[^/\\]+)*)")
 
 
-def file(address: str, sha256: str | None = None, sha256_prefix: str | None = None) -> Path:
+def file(address: str, sha256: str | None = None) -> Path:
     """The file of a `hf://owner/repo[@revision][/file]` address.
 
     Args:
         address: Without a file it means the repository's `model.safetensors`, else its only
             weights. A revision is a branch, a tag or a commit; `/` in it is written `%2F`. The
             default branch may change, a commit cannot.
-        sha256: The published hash, 64 hex digits.
-        sha256_prefix: Its first digits, where only they are published.
+        sha256: The published hash, or its first digits.
 
     Raises:
         ValueError: If the address has another form, if there are several files to choose from, or
@@ -57,13 +56,13 @@ def file(address: str, sha256: str | None = None, sha256_prefix: str | None = No
                 f"`weights` must name one file of the repository, such as {found[:9]}. "
                 f"Received: `weights={address!r}`"
             ) from error
-        return file(f"{address}/{found[0]}", sha256, sha256_prefix)
+        return file(f"{address}/{found[0]}", sha256)
     # The cache stores a large file under its SHA-256, but does not check it.
     blob = path.resolve()
     try:
         if re.fullmatch("[0-9a-f]{64}", blob.name):
             verified(blob, blob.name)
-        return verified(path, sha256, sha256_prefix)
+        return verified(path, sha256)
     except ValueError:
         path.unlink()
         blob.unlink(missing_ok=True)

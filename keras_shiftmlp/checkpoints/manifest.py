@@ -1,4 +1,4 @@
-"""What is published: by the authors, with the package, and in a place of the user's own."""
+"""The known checkpoints: the authors', those in the package, and those in the user's place."""
 
 import functools
 import gzip
@@ -13,10 +13,6 @@ PUBLISHED = Path(__file__).parent / "published"
 # The checkpoints that come with the package.
 SHIPPED = Path(__file__).parent / "shipped"
 _CLASS_NAMES = Path(__file__).parent / "class_names"
-COLUMNS = (
-    "model", "tag", "dataset", "image_size", "classes", "params", "top1", "top1_source", "license",
-    "host", "size", "verified_by",
-)  # fmt: skip
 _OPTIONAL = dict.fromkeys(
     ["params", "top1", "top1_source", "class_names", "preprocessing", "source", "sha256",
      "sha256_prefix", "size"]
@@ -39,72 +35,26 @@ def entries() -> tuple[dict, ...]:
     )
 
 
+def all_entries(model: str | None = None) -> list[dict]:
+    """The checkpoints of one model, or of all; those of the user's place come first."""
+    found = [*_own_entries(), *entries()]
+    return [x for x in found if model is None or plain_name(x["model"]) == plain_name(model)]
+
+
 def find_entry(model: str, tag: str, offline: bool = False) -> dict | None:
     """The entry of a model and tag, or `None`.
 
     Args:
         model: A constructor's name; case and separators are ignored.
         tag: Such as `"imagenet"`.
-        offline: The package comes first, then the user's place. By default it is the other way
-            round, as for `weights=`.
+        offline: The package comes before the user's place. By default it comes after it, as for
+            `weights=`.
     """
     for found in (entries, _own_entries) if offline else (_own_entries, entries):
         for entry in found():
             if entry["tag"] == tag and plain_name(entry["model"]) == plain_name(model):
                 return entry
     return None
-
-
-def list_weights(model: str | None = None) -> list[dict]:
-    """The published checkpoints, of one model or of all; those of the user's place come first.
-
-    Args:
-        model: A constructor's name; case and separators are ignored.
-
-    Returns:
-        For each checkpoint its model, tag, dataset, image size, number of classes and of
-        parameters, top-1 with its source, licence, host, bytes of its file (Google's are rounded)
-        and what the file is verified by; `None` for what is not published. Host, size and
-        verification are those of the first source.
-
-    Raises:
-        ValueError: If the manifest of the place is malformed.
-        OSError: If the place cannot be read.
-
-    Example:
-
-    >>> [row["tag"] for row in list_weights("MixerB32")]
-    ['imagenet_gsam', 'imagenet_sam']
-    """
-    found = [*_own_entries(), *entries()]
-    return [_row(x) for x in found if model is None or plain_name(x["model"]) == plain_name(model)]
-
-
-def weights_info(model: str, tag: str) -> dict:
-    """Everything the manifest says about one checkpoint; the user's place comes first.
-
-    Raises:
-        ValueError: If there is no such checkpoint, or the manifest of the place is malformed.
-        OSError: If the place cannot be read.
-
-    Example:
-
-    >>> weights_info("MixerB16", "imagenet")["top1_source"]
-    'Mixer paper'
-    """
-    return _info(model, tag, offline=False)
-
-
-def published_info(model: str, tag: str) -> dict:
-    """As `weights_info`, but the package comes first: no network for a tag that it knows."""
-    return _info(model, tag, offline=True)
-
-
-def _info(model, tag, offline):
-    entry = find_entry(model, tag, offline)
-    if entry is None:
-        raise ValueError(f"No such checkpoint. Received: `model={model!r}`, `tag={tag!r}`")
-    return dict(entry)
 
 
 @functools.cache
@@ -205,22 +155,3 @@ _RULES = {
         ),
     ),
 }
-
-
-def _row(entry):
-    first = entry["files"][0]
-    url, place = first["url"], entry.get("place")
-    if first.get("sha256"):
-        verified_by = "sha256"
-    elif url.startswith("hf://"):
-        verified_by = "the Hub's sha256"
-    elif first.get("sha256_prefix"):
-        verified_by = f"checksum {first['sha256_prefix']} (start of the sha256)"
-    else:
-        verified_by = "the server's digest, then the first download"
-    if place:
-        host = "in the package" if place == str(SHIPPED) else fetch.redacted(place)
-    else:
-        host = "huggingface.co" if url.startswith("hf://") else url.split("/")[2]
-    facts = {**entry, "host": host, "size": first.get("size"), "verified_by": verified_by}
-    return {key: facts[key] for key in COLUMNS}

@@ -1,17 +1,14 @@
-"""Fills layers from a weight file: a table of keys, and no array left over on either side.
+"""Fills layers from a weight file. Each array must have a variable, each variable an array.
 
-Keras itself addresses the layers in a `.weights.h5` by class and order, so a file can load into the
-wrong layers silently. The file also holds every layer's name, and here the names decide.
+Keras finds the layers in a `.weights.h5` by class and order, so a file can silently load into the
+wrong layers. The file also has the name of every layer, and this module goes by the names.
 """
 
 import os
 import re
 from collections.abc import Iterable, Sequence
 
-import keras
-import ml_dtypes
 import numpy as np
-import safetensors.numpy
 
 from keras_shiftmlp.checkpoints import containers, sources
 from keras_shiftmlp.checkpoints.sources import Row, as_is
@@ -19,15 +16,15 @@ from keras_shiftmlp.layers.names import HEAD, POOLED_NORM
 
 # Our own files: the keys are the paths of the variables.
 IDENTITY: list[Row] = [(r"(?s).*", r"\g<0>", as_is)]
-# What the metadata of our own `.safetensors` say.
+# The `format` in the metadata of our own `.safetensors`.
 FORMAT = "keras_shiftmlp"
 
 
 class WeightFile:
-    """The weights in a file, ours or a publisher's.
+    """The weights in a file of ours or of a publisher.
 
     Args:
-        path: Path of a `.weights.h5` or `.safetensors` of this package, or of a publisher's file.
+        path: Path of the file.
         received: What the user wrote, for messages.
         family: Name of the general constructor.
 
@@ -58,7 +55,7 @@ class WeightFile:
         self.classes = None if head is None else np.atleast_1d(head).shape[-1]
 
     def load(self, layers: Sequence, grid: tuple[int, int] | None = None) -> None:
-        """Fills the weights of `layers`, each exactly once; see `port`. It works once."""
+        """Fills the weights of `layers`, each exactly once; see `port`. To be called once."""
         arrays, self._arrays = self._arrays, {}
         try:
             if self._keras_keys:
@@ -106,7 +103,7 @@ def port(
         elif path in variables:
             filled[path] = None
             try:
-                filled[path] = _fit((change or as_is)(array), *variables[path], grid)
+                filled[path] = _fit(change(array), *variables[path], grid)
             except ValueError as error:
                 problems.append(f"{key!r}: {error}")
         elif path.split("/")[0] not in absent:
@@ -119,45 +116,8 @@ def port(
         variable.assign(filled.pop(path))
 
 
-def save_safetensors(model, path: str | os.PathLike) -> None:
-    """Writes the weights of a model to a `.safetensors` file, which `weights=path` loads.
-
-    The keys are the paths of the variables, such as `block_0_channel_fc1/kernel`, and every weight
-    keeps its dtype.
-
-    Args:
-        model: A functional model, or an iterable of its layers.
-        path: Path of the file.
-
-    Raises:
-        ValueError: If two weights have the same path.
-
-    Example:
-
-    >>> import tempfile, os
-    >>> import keras_shiftmlp
-    >>> model = keras_shiftmlp.MSMLPNano(weights=None)
-    >>> path = os.path.join(tempfile.mkdtemp(), "nano.safetensors")
-    >>> save_safetensors(model, path)
-    >>> keras_shiftmlp.MSMLPNano(weights=path).count_params() == model.count_params()
-    True
-    """
-    arrays = {}
-    for layer in getattr(model, "layers", model):
-        for weight in layer.weights:
-            if weight.path in arrays:
-                raise ValueError(
-                    f"Each weight needs a path of its own. Received: `model` with {weight.path!r} "
-                    "twice"
-                )
-            # Keras converts PyTorch's bfloat16 to float32.
-            dtype = ml_dtypes.bfloat16 if weight.dtype == "bfloat16" else weight.dtype
-            arrays[weight.path] = np.asarray(keras.ops.convert_to_numpy(weight), dtype, order="C")
-    safetensors.numpy.save_file(arrays, path, {"format": FORMAT})
-
-
 def _fit(array, layer, variable, grid) -> np.ndarray:
-    """`array` in the shape of `variable`, resampled by the layer that owns it if need be."""
+    """`array` in the shape of `variable`, resampled by the layer that owns it if necessary."""
     shape = tuple(variable.shape)
     if array.dtype.kind in "iub":
         raise ValueError(f"its numbers are of the type {array.dtype}")
@@ -173,7 +133,7 @@ def _fit(array, layer, variable, grid) -> np.ndarray:
 
 
 def _same_shape(array, shape):
-    """Axes of size one count for nothing: EinsumDense keeps the bias of S tokens as (S, 1)."""
+    """Whether the shapes agree without axes of size one: EinsumDense has biases of shape (S, 1)."""
     return [size for size in array.shape if size != 1] == [size for size in shape if size != 1]
 
 
@@ -204,4 +164,4 @@ def _find_row(rows, key):
         match = pattern.fullmatch(key)
         if match:
             return match, target, change
-    return None, None, None
+    return None, None, as_is

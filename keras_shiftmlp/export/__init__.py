@@ -10,10 +10,12 @@ from keras_shiftmlp.export.exporter import (
     saved_model,
     write,
 )
+from keras_shiftmlp.export.folding import fold_batch_norm
 from keras_shiftmlp.export.quantization import quantize
 
 __all__ = [
     "ExportError",
+    "fold_batch_norm",
     "litert",
     "load",
     "onnx",

@@ -7,6 +7,7 @@ Keras runs on another backend, a subprocess with the right one writes the file f
 weights. The file gets its final name only after its own runtime has reproduced Keras's outputs.
 """
 
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
@@ -25,6 +26,7 @@ import keras
 import numpy as np
 
 import keras_shiftmlp
+from keras_shiftmlp.export.folding import fold_batch_norm
 from keras_shiftmlp.export.formats import FORMATS, Format, FormatName, Network, Runner, WriteOptions
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models.image_model import ImageModel
@@ -94,6 +96,8 @@ def write(
     network = _private_copy(model, height_width)
     pixels = _pictures(network.model, images)
     expected = _reference(network, pixels)
+    if format != "saved_model":  # others train it further, so its statistics stay
+        network = dataclasses.replace(network, model=fold_batch_norm(network.model))
     names = getattr(model, "class_names", None)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:

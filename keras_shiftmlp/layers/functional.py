@@ -4,9 +4,11 @@ from typing import Any, Literal
 
 import keras
 
+from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.kernels.dense import Conv2D, Dense
 from keras_shiftmlp.kernels.gelu import gelu_activation
 from keras_shiftmlp.kernels.initializers import initializers
+from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.names import pyramid_level_name
 from keras_shiftmlp.layers.token_dense import TokenDense
 
@@ -51,6 +53,34 @@ def patch_embedding(
         bias_initializer="zeros" if kernel_initializer else uniform,
         name=name,
     )(x)
+
+
+def normalization(
+    x: Any, norm: Literal["layer", "batch", "affine"], *, epsilon: float, name: str
+) -> Any:
+    """Normalises a map or tokens in the way that `norm` names.
+
+    Args:
+        x: Tensor `(..., C)`.
+        norm: `"layer"`, over the channels of each position; `"batch"`, each channel over all
+            positions of the batch; `"affine"`, ResMLP's scale and offset without statistics.
+        epsilon: Added to the variance; `"affine"` has none.
+        name: Name of the layer.
+
+    Returns:
+        Tensor of the input's shape.
+
+    Example:
+
+    >>> normalization(keras.Input((7, 7, 16)), "batch", epsilon=1e-5, name="norm").shape
+    (None, 7, 7, 16)
+    """
+    if norm == "affine":
+        return Affine(name=name)(x)
+    if norm == "batch":
+        # PyTorch's momentum: short trainings need statistics that follow the weights.
+        return BatchNormalization(momentum=0.9, epsilon=epsilon, name=name)(x)
+    return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
 
 
 def channel_mlp(

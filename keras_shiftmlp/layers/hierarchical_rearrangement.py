@@ -131,7 +131,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
         return [*branches, self.channel, self.attention.fc1, self.attention.fc2, self.project]
 
     def call(self, inputs, training=None):
-        self.compute_output_shape(inputs.shape)  # the size may not have been known before
+        self.compute_output_shape(inputs.shape)  # the size may be known only now
         # The height branch is the width branch of the transposed map.
         h = ops.transpose(inputs, (0, 2, 1, 3))  # (B, H, W, C) -> (B, W, H, C)
         h = self._mixed(h, self.height_fc1, self.height_norm, self.height_fc2, training)
@@ -142,7 +142,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
     def _mixed(self, x, fc1, norm, fc2, training):
         """Mixes the regions of columns of `(B, H, W, C)`."""
         _, height, width, channels = ops.shape(x)
-        # Of numbers above 0: ONNX gives a remainder the sign of the dividend.
+        # The dividend is positive: in ONNX, the remainder has the sign of the dividend.
         padding = (self.region_size - width % self.region_size) % self.region_size
         regions = (width + padding) // self.region_size
         if self.shift:

@@ -8,7 +8,7 @@ from keras import ops
 
 # Published kinds of preprocessing, named by what they do to the pixels.
 PRESETS: dict[str, dict[str, Any]] = {
-    # torchvision's statistics of ImageNet: what PyTorch recipes use.
+    # torchvision's statistics of ImageNet: used by PyTorch recipes.
     "imagenet_mean_std": dict(
         mean=(0.485, 0.456, 0.406),
         std=(0.229, 0.224, 0.225),

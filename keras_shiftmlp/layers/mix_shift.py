@@ -14,9 +14,9 @@ from keras_shiftmlp.kernels.initializers import initial
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class MixShift(keras.layers.Layer):
-    """Mixes each group of channels with a region that lies a given distance away.
+    """Mixes each group of channels with a region at a given distance.
 
-    The `C` channels are cut into `n` groups of `ceil(C / n)`, the last one taking what is left
+    The `C` channels are cut into `n` groups of `ceil(C / n)`, and the last one takes the rest
     (`torch.chunk`'s rule). Group `g` has a shift `d_g` and an odd kernel size `k_g`:
 
         h_g = DepthwiseConv_{k_g}(roll(x_g, d_g, axis=W))     horizontal, with bias
@@ -94,7 +94,7 @@ class MixShift(keras.layers.Layer):
             # 2m x (B, H, W, C_g) -> (B, H, W, 2 sum of C_g)
             y = depthwise_conv(ops.concatenate(x, axis=-1), ops.concatenate(kernels, axis=2))
             h, v = ops.split(y, 2, axis=-1)
-            # Both branches' biases at once, in place where tensors can change.
+            # The biases of both branches are added in one step, in place if the backend can.
             y = h + v
             y += ops.concatenate(biases, axis=0)
             # (B, H, W, sum of C_g) -> m x (B, H, W, C_g)

@@ -80,7 +80,7 @@ class PartialShift(keras.layers.Layer):
 
 
 def _move(x, axis, step):
-    """Moves `x` by a step of -1 or 1 along `axis`; the line that is left becomes zero."""
+    """Moves `x` by a step of -1 or 1 along `axis`; the free line becomes zero."""
     padding = [(0, 0)] * 4
     padding[axis] = (1, 0) if step > 0 else (0, 1)
     window = slice(None, -1) if step > 0 else slice(1, None)

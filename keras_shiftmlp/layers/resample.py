@@ -54,7 +54,7 @@ def resample_tokens(
 def interpolation_matrix(old: int, new: int) -> np.ndarray:
     """The matrix `(new, old)` of linear interpolation between pixel centres; rows sum to one.
 
-    To fewer positions, the triangle is as wide as a new pixel, which is antialiasing.
+    If there are fewer new positions, the triangle is as wide as a new pixel. This is antialiasing.
     """
     scale = max(old / new, 1.0)
     centres = (np.arange(new) + 0.5) * old / new - 0.5
@@ -65,9 +65,9 @@ def interpolation_matrix(old: int, new: int) -> np.ndarray:
 def bicubic_matrix(old: int, new: int, align_corners: bool) -> np.ndarray:
     """The matrix `(new, old)` of bicubic interpolation as PyTorch computes it; rows sum to one.
 
-    The cubic has the parameter -0.75, there is no antialiasing, and positions beyond the ends count
-    for the ends. With `align_corners`, the first and the last positions of both grids coincide,
-    else the outer edges.
+    The cubic has the parameter -0.75, and there is no antialiasing. A position outside the grid has
+    the value of the nearest end. With `align_corners`, the first and the last positions of both
+    grids coincide; otherwise the outer edges do.
     """
     if align_corners:
         centres = np.arange(new) * (old - 1) / max(1, new - 1)

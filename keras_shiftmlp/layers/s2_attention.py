@@ -1,4 +1,4 @@
-"""The S2-MLPv2 token mixing: two shifted branches and a still one, fused by split attention."""
+"""The token mixing of S2-MLPv2: split attention over two shifted branches and one unshifted."""
 
 import math
 from typing import Any
@@ -19,13 +19,13 @@ class S2Attention(keras.layers.Layer):
         v = x W_expand + b                              (B, H, W, 3C)
         X_1 = shift "hw" of v[..., :C]                  height first
         X_2 = shift "wh" of v[..., C:2C]                width first
-        X_3 = v[..., 2C:]                               stays where it is
+        X_3 = v[..., 2C:]                               not shifted
         y = SplitAttention(X_1, X_2, X_3) W_project + b
 
     Args:
-        split_attention_ratio: Hidden width of the split attention, as a share of `C`. The
-            paper leaves it open; 0.25 is the only simple ratio that gives its parameter counts,
-            1.0 is what most public code uses.
+        split_attention_ratio: Hidden width of the split attention, as a fraction of `C`. The
+            paper does not give it. 0.25 is the only simple ratio that gives the paper's parameter
+            counts; most public code has 1.0.
         pooling: `"sum"` or `"mean"`, see `SplitAttention`.
         kernel_initializer: Initializer of all dense kernels.
         lora_rank: As for `keras.layers.Dense`, for the four dense layers inside.

@@ -170,7 +170,7 @@ class ShiftedWindowAttention(keras.layers.Layer):
         return ops.transpose(bias, (2, 0, 1))
 
     def attention_mask(self, height, width):
-        """What is added to the scores for a map, `(windows, N, N)`; `None` if nothing is hidden."""
+        """The summand of the scores for a map, `(windows, N, N)`; `None` if nothing is hidden."""
         window = self.window_size
         (rows, _, bottom), (columns, _, right) = self._cut(height), self._cut(width)
         are_known = isinstance(height, int) and isinstance(width, int)
@@ -230,7 +230,7 @@ def relative_position_index(window_size: int) -> np.ndarray:
 
 
 def _roll(x, step, axis):
-    """Moves `x` by `step` lines towards the start of `axis`; what leaves comes in at the end."""
+    """Rolls `x` by `step` lines towards the start of `axis`."""
     if isinstance(step, int) and step in (0, x.shape[axis]):
         return x
     before = (slice(None),) * axis

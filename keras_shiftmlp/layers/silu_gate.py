@@ -1,4 +1,4 @@
-"""The gate of gMixer's MLPs, and how the layer before it starts."""
+"""The gate of gMixer's MLPs, and the initializer of the layer before it."""
 
 from typing import Any
 

@@ -58,7 +58,7 @@ class AxisDense(TokenDense):
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class SparseMLP(keras.layers.Layer):
-    """Connects each position with its row and its column, by weights that all of them share.
+    """Connects each position with its row and its column, by weights that all positions share.
 
         a[b, h, j, c] = sum over w of x[b, h, w, c] P[w, j] + p[j]       along each row
         d[b, i, w, c] = sum over h of x[b, h, w, c] Q[h, i] + q[i]       along each column

@@ -17,8 +17,8 @@ DIRECTIONS = {
     "up_left": (-1, -1),
 }
 
-# The settings of the S2-MLP paper (Figure 2, Table 7), one channel group a direction. The paper
-# does not order the groups within a setting; this is the order of (a) and (b), and its subsets.
+# The settings of the S2-MLP paper (Figure 2, Table 7), one channel group per direction. The paper
+# does not order the groups of (c) to (j). Here they have the order of (a).
 SETTINGS = {
     "a": ("down", "up", "right", "left"),
     "b": tuple(DIRECTIONS),

@@ -25,10 +25,10 @@ class SplitAttention(keras.layers.Layer):
         z = reshape(GELU(a W_1) W_2)                          (B, K, C), index k * C + c
         y = sum over k of softmax over k (z)_k * X_k          (B, H, W, C)
 
-    Neither dense layer has a bias, unless `use_bias`. `a` is a plain sum over all positions, as in
-    the paper's equation (its prose says "average"), so the weights sharpen as the map grows;
-    `pooling="mean"` divides by `H * W` and is free of that. The two small products and the softmax
-    run in float32 under half-precision policies, since a sum over a whole map needs the range.
+    The dense layers have no biases by default. `a` is a plain sum over all positions, as in the
+    paper's equation (its prose says "average"), so the weights get sharper on a larger map. With
+    `pooling="mean"`, which divides by `H * W`, they do not. The two small products and the softmax
+    run in float32 under half-precision policies, because a sum over a whole map can overflow.
 
     Args:
         hidden_dim: Width of `W_1`. `None` means `C // 4`, the width that gives the published

@@ -65,7 +65,7 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
         self.tokens = tokens
 
     def call(self, inputs, training=None):
-        kernel, backend = self.kernel, keras.backend.backend()  # LoRA sums up the kernel
+        kernel, backend = self.kernel, keras.backend.backend()  # with LoRA, a sum
         batch, tokens, channels = ops.shape(inputs)
         if backend == "jax":
             # One matrix for all images, see `Dense`.
@@ -103,10 +103,10 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
         shape: tuple[int, ...],
         grid: tuple[int, int] | None,
     ) -> np.ndarray:
-        """Carries a weight of another image size over to this layer's tokens.
+        """Interpolates a weight of another image size to the tokens of this layer.
 
         The kernel `(S, T)` sums over axis 0, so its scale follows the number of tokens. Axis 1 of
-        the kernel and the bias belong to the outputs; behind an activation these are hidden units,
+        the kernel and the bias belong to the outputs; after an activation these are hidden units,
         which have no grid. Both axes of a square kernel without an activation are tokens.
 
         Args:

@@ -1186,6 +1186,7 @@ def Mixer(
     channels_mlp_dim: int = 2048,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """MLP-Mixer of any size.
@@ -1198,8 +1199,9 @@ def Mixer(
         channels_mlp_dim: Hidden width of the channel-mixing MLP.
         gelu: `"tanh"` as in Google's checkpoints, `"erf"` as in timm's. `None`: the checkpoint's,
             or `"tanh"`.
-        final_norm: Whether a LayerNormalization precedes the pooling.
-        norm_epsilon: Epsilon of every LayerNormalization.
+        final_norm: Whether a norm precedes the pooling.
+        norm: `"layer"`, as in the paper, or `"batch"`.
+        norm_epsilon: Epsilon of every norm.
         include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
             output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
             network has one.
@@ -1237,7 +1239,7 @@ def Mixer(
         classes=None, classifier_activation='softmax', include_preprocessing=True, name='mixer',
         drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
         dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048, gelu=None, final_norm=True,
-        norm_epsilon=1e-06
+        norm='layer', norm_epsilon=1e-06
 
     Reference: [MLP-Mixer](https://arxiv.org/abs/2105.01601).
 
@@ -1270,6 +1272,7 @@ def MixerS32(
     channels_mlp_dim: int = 2048,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=32, dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048`.
@@ -1299,6 +1302,7 @@ def MixerS16(
     channels_mlp_dim: int = 2048,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=16, dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048`.
@@ -1328,6 +1332,7 @@ def MixerS8(
     channels_mlp_dim: int = 2048,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=8, dim=512, depth=8, tokens_mlp_dim=256, channels_mlp_dim=2048`.
@@ -1357,6 +1362,7 @@ def MixerB32(
     channels_mlp_dim: int = 3072,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=32, dim=768, depth=12, tokens_mlp_dim=384, channels_mlp_dim=3072`.
@@ -1386,6 +1392,7 @@ def MixerB16(
     channels_mlp_dim: int = 3072,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=16, dim=768, depth=12, tokens_mlp_dim=384, channels_mlp_dim=3072`.
@@ -1415,6 +1422,7 @@ def MixerL32(
     channels_mlp_dim: int = 4096,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=32, dim=1024, depth=24, tokens_mlp_dim=512, channels_mlp_dim=4096`.
@@ -1444,6 +1452,7 @@ def MixerL16(
     channels_mlp_dim: int = 4096,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=16, dim=1024, depth=24, tokens_mlp_dim=512, channels_mlp_dim=4096`.
@@ -1473,6 +1482,7 @@ def MixerH14(
     channels_mlp_dim: int = 5120,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=14, dim=1280, depth=32, tokens_mlp_dim=640, channels_mlp_dim=5120`.
@@ -1502,6 +1512,7 @@ def MixerNano(
     channels_mlp_dim: int = 512,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
     """`Mixer` with `patch_size=4, dim=128, depth=8, tokens_mlp_dim=64, channels_mlp_dim=512`.
@@ -1530,6 +1541,7 @@ def MSMLP(
     kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)),
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 4,
+    norm: Literal['layer', 'batch'] = 'layer',
     layer_scale_init: float = 1e-06,
 ) -> ImageModel:
     """MS-MLP of any size.
@@ -1541,6 +1553,7 @@ def MSMLP(
         kernel_sizes: For each stage, the odd kernel size of each channel group.
         shifts: Signed distance in positions by which each channel group is rolled.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        norm: `"layer"`, as in the paper, or `"batch"`; the norm after the pooling stays `"layer"`.
         layer_scale_init: Initial value of every layer scale.
         include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
             output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
@@ -1579,7 +1592,7 @@ def MSMLP(
         classes=None, classifier_activation='softmax', include_preprocessing=True, name='msmlp',
         drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=4,
         dims=(96, 192, 384, 768), depths=(3, 3, 9, 3), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5,
-        7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)), shifts=(-2, -1, 0, 1, 2), mlp_ratio=4,
+        7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)), shifts=(-2, -1, 0, 1, 2), mlp_ratio=4, norm='layer',
         layer_scale_init=1e-06
 
     Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
@@ -1612,6 +1625,7 @@ def MSMLPTiny(
     kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)),
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 4,
+    norm: Literal['layer', 'batch'] = 'layer',
     layer_scale_init: float = 1e-06,
 ) -> ImageModel:
     """`MSMLP` with `dims=(96, 192, 384, 768), depths=(3, 3, 9, 3)`.
@@ -1640,6 +1654,7 @@ def MSMLPSmall(
     kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)),
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 4,
+    norm: Literal['layer', 'batch'] = 'layer',
     layer_scale_init: float = 1e-06,
 ) -> ImageModel:
     """`MSMLP` with `dims=(96, 192, 384, 768), depths=(3, 3, 27, 3)`.
@@ -1668,6 +1683,7 @@ def MSMLPBase(
     kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 7)),
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 4,
+    norm: Literal['layer', 'batch'] = 'layer',
     layer_scale_init: float = 1e-06,
 ) -> ImageModel:
     """`MSMLP` with `dims=(128, 256, 512, 1024), depths=(3, 3, 27, 3)`.
@@ -1696,6 +1712,7 @@ def MSMLPNano(
     kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)),
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 3,
+    norm: Literal['layer', 'batch'] = 'layer',
     layer_scale_init: float = 0.1,
 ) -> ImageModel:
     """`MSMLP` with `patch_size=2, dims=(48, 96, 192), depths=(1, 4, 2), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)), mlp_ratio=3, layer_scale_init=0.1`.
@@ -2073,31 +2090,33 @@ def S2MLP(
     dropout_rate: float = 0.0,
     dtype: Any = None,
     preprocessing: str | None = None,
-    patch_size: int = 16,
-    dim: int = 384,
-    depth: int = 36,
+    patch_sizes: Sequence[int] = (16,),
+    dims: Sequence[int] = (384,),
+    depths: Sequence[int] = (36,),
     mlp_ratio: int = 4,
     setting: str = 'a',
     order: Literal['hw', 'wh'] = 'hw',
-    norm: Literal['layer', 'affine'] = 'layer',
+    norm: Literal['layer', 'affine', 'batch'] = 'layer',
     norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
     """S2-MLP of any size.
 
+    The paper's networks have one stage. With several it is a pyramid, as S2-MLPv2 is.
+
     Args:
-        patch_size: Side of a patch in pixels.
-        dim: Channels `C` of every position, at least one per direction of the shift.
-        depth: Number of blocks.
-        mlp_ratio: Hidden width of the channel MLP, in multiples of `dim`.
+        patch_sizes: Side of each stage's patches in positions of the previous stage, or pixels.
+        dims: Channels `C` of each stage, at least one per direction of the shift.
+        depths: Blocks of each stage.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
         setting: Directions of the spatial shift, `"a"` to `"j"`; see `layers.SpatialShift`.
         order: `"hw"` or `"wh"`: the axis of the first two channel groups.
-        norm: `"layer"`, or `"affine"` for ResMLP's scale and offset without statistics.
+        norm: `"layer"`; `"affine"` for ResMLP's scale and offset without statistics; or `"batch"`.
         norm_position: `"post"`, after the second layer of each branch, as the paper draws it;
             `"pre"`, before the first, as in public PyTorch code.
-        embed_norm: Whether a LayerNormalization follows the patch embedding.
-        norm_epsilon: Epsilon of every LayerNormalization.
+        embed_norm: Whether a norm follows each patch embedding.
+        norm_epsilon: Epsilon of every norm with statistics.
         include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
             output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
             network has one.
@@ -2133,15 +2152,16 @@ def S2MLP(
     Defaults:
         include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
         classes=None, classifier_activation='softmax', include_preprocessing=True, name='s2mlp',
-        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=16,
-        dim=384, depth=36, mlp_ratio=4, setting='a', order='hw', norm='layer', norm_position='post',
-        embed_norm=True, norm_epsilon=1e-05
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(16,),
+        dims=(384,), depths=(36,), mlp_ratio=4, setting='a', order='hw', norm='layer',
+        norm_position='post', embed_norm=True, norm_epsilon=1e-05
 
     Reference: [S2-MLP](https://arxiv.org/abs/2106.07477).
 
     Example:
 
-    >>> S2MLP(patch_size=8, dim=16, depth=2, input_shape=(32, 48, 3), classes=5).output_shape
+    >>> S2MLP(patch_sizes=(8,), dims=(16,), depths=(2,), input_shape=(32, 48, 3),
+    ...       classes=5).output_shape
     (None, 5)
     """
 
@@ -2160,18 +2180,18 @@ def S2MLPWide(
     dropout_rate: float = 0.0,
     dtype: Any = None,
     preprocessing: str | None = None,
-    patch_size: int = 16,
-    dim: int = 768,
-    depth: int = 12,
+    patch_sizes: Sequence[int] = (16,),
+    dims: Sequence[int] = (768,),
+    depths: Sequence[int] = (12,),
     mlp_ratio: int = 4,
     setting: str = 'a',
     order: Literal['hw', 'wh'] = 'hw',
-    norm: Literal['layer', 'affine'] = 'layer',
+    norm: Literal['layer', 'affine', 'batch'] = 'layer',
     norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
-    """`S2MLP` with `patch_size=16, dim=768, depth=12, mlp_ratio=4, norm='layer'`.
+    """`S2MLP` with `patch_sizes=(16,), dims=(768,), depths=(12,), mlp_ratio=4, norm='layer'`.
 
     The other arguments are those of `S2MLP`.
     """
@@ -2191,18 +2211,18 @@ def S2MLPDeep(
     dropout_rate: float = 0.0,
     dtype: Any = None,
     preprocessing: str | None = None,
-    patch_size: int = 16,
-    dim: int = 384,
-    depth: int = 36,
+    patch_sizes: Sequence[int] = (16,),
+    dims: Sequence[int] = (384,),
+    depths: Sequence[int] = (36,),
     mlp_ratio: int = 4,
     setting: str = 'a',
     order: Literal['hw', 'wh'] = 'hw',
-    norm: Literal['layer', 'affine'] = 'affine',
+    norm: Literal['layer', 'affine', 'batch'] = 'affine',
     norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
-    """`S2MLP` with `patch_size=16, dim=384, depth=36, mlp_ratio=4, norm='affine'`.
+    """`S2MLP` with `patch_sizes=(16,), dims=(384,), depths=(36,), mlp_ratio=4, norm='affine'`.
 
     The other arguments are those of `S2MLP`.
     """
@@ -2222,18 +2242,18 @@ def S2MLPNano(
     dropout_rate: float = 0.0,
     dtype: Any = None,
     preprocessing: str | None = None,
-    patch_size: int = 4,
-    dim: int = 128,
-    depth: int = 8,
+    patch_sizes: Sequence[int] = (2, 2),
+    dims: Sequence[int] = (64, 128),
+    depths: Sequence[int] = (6, 8),
     mlp_ratio: int = 3,
     setting: str = 'a',
     order: Literal['hw', 'wh'] = 'hw',
-    norm: Literal['layer', 'affine'] = 'layer',
+    norm: Literal['layer', 'affine', 'batch'] = 'batch',
     norm_position: Literal['post', 'pre'] = 'post',
     embed_norm: bool = True,
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
-    """`S2MLP` with `patch_size=4, dim=128, depth=8, mlp_ratio=3, norm='layer'`.
+    """`S2MLP` with `patch_sizes=(2, 2), dims=(64, 128), depths=(6, 8), mlp_ratio=3, norm='batch'`.
 
     The other arguments are those of `S2MLP`.
     """
@@ -2261,6 +2281,7 @@ def S2MLPv2(
     split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
     """S2-MLPv2 of any size.
@@ -2274,8 +2295,9 @@ def S2MLPv2(
         split_attention_pooling: `"sum"` over the positions, as in the paper, or `"mean"`.
         kernel_initializer: Initializer of the dense kernels, by name or configuration. The paper
             gives none; a normal distribution with a deviation of 0.02 is that of DeiT's code.
-        final_norm: Whether a LayerNormalization precedes the pooling.
-        norm_epsilon: Epsilon of every LayerNormalization.
+        final_norm: Whether a norm precedes the pooling.
+        norm: `"layer"`, as in the paper, or `"batch"`.
+        norm_epsilon: Epsilon of every norm.
         include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
             output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
             network has one.
@@ -2314,7 +2336,7 @@ def S2MLPv2(
         drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_sizes=(7, 2),
         dims=(192, 384), depths=(4, 14), mlp_ratio=3, split_attention_ratio=0.25,
         split_attention_pooling='sum', kernel_initializer={'class_name': 'RandomNormal', 'config':
-        {'stddev': 0.02}}, final_norm=True, norm_epsilon=1e-05
+        {'stddev': 0.02}}, final_norm=True, norm='layer', norm_epsilon=1e-05
 
     Reference: [S2-MLPv2](https://arxiv.org/abs/2108.01072).
 
@@ -2348,6 +2370,7 @@ def S2MLPv2Small(
     split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
     """`S2MLPv2` with `patch_sizes=(7, 2), dims=(192, 384), depths=(4, 14)`.
@@ -2378,6 +2401,7 @@ def S2MLPv2Medium(
     split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
     """`S2MLPv2` with `patch_sizes=(7, 2), dims=(256, 512), depths=(7, 17)`.
@@ -2408,6 +2432,7 @@ def S2MLPv2Small14(
     split_attention_pooling: Literal['sum', 'mean'] = 'sum',
     kernel_initializer: str | dict[str, Any] = {'class_name': 'RandomNormal', 'config': {'stddev': 0.02}},
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'layer',
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
     """`S2MLPv2` with `patch_sizes=(14,), dims=(384,), depths=(18,)`.
@@ -2432,15 +2457,16 @@ def S2MLPv2Nano(
     preprocessing: str | None = None,
     patch_sizes: Sequence[int] = (2, 2),
     dims: Sequence[int] = (64, 128),
-    depths: Sequence[int] = (2, 6),
+    depths: Sequence[int] = (3, 6),
     mlp_ratio: int = 3,
     split_attention_ratio: float = 0.25,
     split_attention_pooling: Literal['sum', 'mean'] = 'mean',
     kernel_initializer: str | dict[str, Any] = 'lecun_normal',
     final_norm: bool = True,
+    norm: Literal['layer', 'batch'] = 'batch',
     norm_epsilon: float = 1e-05,
 ) -> ImageModel:
-    """`S2MLPv2` with `patch_sizes=(2, 2), dims=(64, 128), depths=(2, 6), split_attention_pooling='mean', kernel_initializer='lecun_normal'`.
+    """`S2MLPv2` with `patch_sizes=(2, 2), dims=(64, 128), depths=(3, 6), norm='batch', split_attention_pooling='mean', kernel_initializer='lecun_normal'`.
 
     The other arguments are those of `S2MLPv2`.
     """

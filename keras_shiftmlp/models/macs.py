@@ -49,7 +49,7 @@ def matrix_products(model: keras.Model, batch_size: int) -> collections.Counter[
     Example:
 
     >>> from keras_shiftmlp import S2MLP
-    >>> model = S2MLP(patch_size=8, dim=16, depth=1, input_shape=(32, 32, 3), classes=5)
+    >>> model = S2MLP(patch_sizes=(8,), dims=(16,), depths=(1,), input_shape=(32, 32, 3), classes=5)
     >>> matrix_products(model, 2)[(32, 16), (16, 64)]  # 2 images of 16 patches
     1
     """

@@ -6,7 +6,7 @@ google-research/vision_transformer (`vit_jax/models_mixer.py`), google-research/
 One difference: stochastic depth, which only big_vision has, divides by the keep probability here.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 
@@ -15,6 +15,7 @@ from keras_shiftmlp.layers.functional import (
     add_branch,
     channel_mlp,
     linear_rates,
+    normalization,
     patch_embedding,
     pyramid_level,
     token_mixing_mlp,
@@ -33,7 +34,7 @@ CONFIGS = {
     "L/16": dict(patch_size=16, dim=1024, depth=24, tokens_mlp_dim=512, channels_mlp_dim=4096),
     "H/14": dict(patch_size=14, dim=1280, depth=32, tokens_mlp_dim=640, channels_mlp_dim=5120),
     # Ours, for images of 32 x 32: 64 tokens, the paper's ratios of the widths.
-    "Nano/4": dict(patch_size=4, dim=128, depth=8, tokens_mlp_dim=64, channels_mlp_dim=512),
+    "Nano/4": dict(patch_size=4, dim=128, tokens_mlp_dim=64, channels_mlp_dim=512, norm="batch"),
 }
 # Tables 1 and 2; the parameters are without the head.
 PAPER = {
@@ -47,20 +48,19 @@ PAPER = {
 }
 
 
-def mixer_block(x, *, tokens_mlp_dim, channels_mlp_dim, gelu, norm_epsilon, drop_path_rate, name):
+def mixer_block(
+    x, *, tokens_mlp_dim, channels_mlp_dim, gelu, norm, norm_epsilon, drop_path_rate, name
+):
     """Eq. 1 of the paper on `(B, S, C)`."""
+    start: dict[str, Any] = dict(gelu=gelu, kernel_initializer="lecun_normal")
     # U = X + token MLP(norm(X))
-    y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_token_norm")(x)
-    y = token_mixing_mlp(
-        y, tokens_mlp_dim, gelu=gelu, kernel_initializer="lecun_normal", name=f"{name}_token"
-    )
+    y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_token_norm")
+    y = token_mixing_mlp(y, tokens_mlp_dim, **start, name=f"{name}_token")
     x = add_branch(x, y, drop_path_rate, name=f"{name}_token")
 
     # Y = U + channel MLP(norm(U))
-    y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_channel_norm")(x)
-    y = channel_mlp(
-        y, channels_mlp_dim, gelu=gelu, kernel_initializer="lecun_normal", name=f"{name}_channel"
-    )
+    y = normalization(x, norm, epsilon=norm_epsilon, name=f"{name}_channel_norm")
+    y = channel_mlp(y, channels_mlp_dim, **start, name=f"{name}_channel")
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 
@@ -72,6 +72,7 @@ def mixer(
     channels_mlp_dim: int = 2048,
     gelu: Literal["erf", "tanh"] | None = None,
     final_norm: bool = True,
+    norm: Literal["layer", "batch"] = "layer",
     norm_epsilon: float = 1e-6,
 ):
     """MLP-Mixer of any size.
@@ -84,8 +85,9 @@ def mixer(
         channels_mlp_dim: Hidden width of the channel-mixing MLP.
         gelu: `"tanh"` as in Google's checkpoints, `"erf"` as in timm's. `None`: the checkpoint's,
             or `"tanh"`.
-        final_norm: Whether a LayerNormalization precedes the pooling.
-        norm_epsilon: Epsilon of every LayerNormalization.
+        final_norm: Whether a norm precedes the pooling.
+        norm: `"layer"`, as in the paper, or `"batch"`.
+        norm_epsilon: Epsilon of every norm.
 
     Reference: [MLP-Mixer](https://arxiv.org/abs/2105.01601).
 
@@ -99,6 +101,7 @@ def mixer(
     check_integers(tokens_mlp_dim=tokens_mlp_dim, channels_mlp_dim=channels_mlp_dim)
     gelu = gelu or "tanh"
     check_choice(GELU, gelu=gelu)
+    check_choice(("layer", "batch"), norm=norm)
 
     def features(x, drop_path_rate):
         x = patch_embedding(x, dim, patch_size, kernel_initializer="lecun_normal", name="stem")
@@ -111,12 +114,13 @@ def mixer(
                 tokens_mlp_dim=tokens_mlp_dim,
                 channels_mlp_dim=channels_mlp_dim,
                 gelu=gelu,
+                norm=norm,
                 norm_epsilon=norm_epsilon,
                 drop_path_rate=rate,
                 name=f"block_{i}",
             )
         if final_norm:
-            x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="norm")(x)
+            x = normalization(x, norm, epsilon=norm_epsilon, name="norm")
         # (B, S, C) -> (B, H, W, C)
         x = keras.layers.Reshape((height, width, dim), name="map")(x)
         return pyramid_level(x, patch_size)

@@ -9,20 +9,25 @@ released configuration files. The last norm follows the pooling.
 
 import math
 from collections.abc import Sequence
-
-import keras
+from typing import Literal
 
 from keras_shiftmlp.layers.functional import (
     NORMAL,
     add_branch,
     channel_mlp,
     linear_rates,
+    normalization,
     patch_embedding,
     pyramid_level,
 )
 from keras_shiftmlp.layers.layer_scale import LayerScale
 from keras_shiftmlp.layers.mix_shift import MixShift, check_groups, chunk_sizes
-from keras_shiftmlp.models._arguments import check_hidden_widths, check_integers, check_stages
+from keras_shiftmlp.models._arguments import (
+    check_choice,
+    check_hidden_widths,
+    check_integers,
+    check_stages,
+)
 from keras_shiftmlp.models._constructor import Constructor
 
 # Table 2 of the paper and the released configuration files.
@@ -30,12 +35,12 @@ CONFIGS = {
     "Tiny": dict(dims=(96, 192, 384, 768), depths=(3, 3, 9, 3)),
     "Small": dict(dims=(96, 192, 384, 768), depths=(3, 3, 27, 3)),
     "Base": dict(dims=(128, 256, 512, 1024), depths=(3, 3, 27, 3)),
-    # Ours, for images of 32 x 32: maps of 16, 8 and 4 positions a side, kernels that fit them,
-    # and layer scales large enough for a short run.
+    # Ours, for images of 32 x 32: the kernels fit maps of 16, 8 and 4 positions a side.
     "Nano": dict(
         patch_size=2,
-        dims=(48, 96, 192),
-        depths=(1, 4, 2),
+        dims=(64, 128, 192),
+        depths=(3, 6, 2),
+        norm="batch",
         kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)),
         mlp_ratio=3,
         layer_scale_init=0.1,
@@ -50,13 +55,14 @@ KERNEL_SIZES = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 5, 5, 5, 7), (1, 7, 7, 7, 
 NORM_EPSILON = 1e-6
 
 
-def ms_mlp_block(x, *, kernel_sizes, shifts, mlp_ratio, layer_scale_init, drop_path_rate, name):
+def ms_mlp_block(x, *, kernel_sizes, shifts, mlp_ratio, norm, scale_init, drop_path_rate, name):
     """Section 3 of the paper on `(B, H, W, C)`: mix-shift, norm, channel MLP, layer scale."""
-    hidden_dim = int(mlp_ratio * x.shape[-1])
     y = MixShift(kernel_sizes, shifts, name=f"{name}_mix_shift")(x)
-    y = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_norm")(y)
-    y = channel_mlp(y, hidden_dim, kernel_initializer=NORMAL, name=f"{name}_channel")
-    y = LayerScale(layer_scale_init, name=f"{name}_layer_scale")(y)
+    y = normalization(y, norm, epsilon=NORM_EPSILON, name=f"{name}_norm")
+    y = channel_mlp(
+        y, int(mlp_ratio * x.shape[-1]), kernel_initializer=NORMAL, name=f"{name}_channel"
+    )
+    y = LayerScale(scale_init, name=f"{name}_layer_scale")(y)
     return add_branch(x, y, drop_path_rate, name=name)
 
 
@@ -67,6 +73,7 @@ def ms_mlp(
     kernel_sizes: Sequence[Sequence[int]] = KERNEL_SIZES,
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 4,
+    norm: Literal["layer", "batch"] = "layer",
     layer_scale_init: float = 1e-6,
 ):
     """MS-MLP of any size.
@@ -78,6 +85,7 @@ def ms_mlp(
         kernel_sizes: For each stage, the odd kernel size of each channel group.
         shifts: Signed distance in positions by which each channel group is rolled.
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
+        norm: `"layer"`, as in the paper, or `"batch"`; the norm after the pooling stays `"layer"`.
         layer_scale_init: Initial value of every layer scale.
 
     Reference: [MS-MLP](https://arxiv.org/abs/2202.06510).
@@ -90,6 +98,7 @@ def ms_mlp(
     """
     check_stages(dims=dims, depths=depths, kernel_sizes=kernel_sizes)
     check_integers(patch_size=patch_size, dims=dims, depths=depths)
+    check_choice(("layer", "batch"), norm=norm)
     check_hidden_widths(mlp_ratio=mlp_ratio, dims=dims)
     for dim, sizes in zip(dims, kernel_sizes):
         check_groups(sizes, shifts)
@@ -99,18 +108,18 @@ def ms_mlp(
     def features(x, drop_path_rate):
         rates = iter(linear_rates(drop_path_rate, sum(depths)))
         for s, (dim, depth, sizes) in enumerate(zip(dims, depths, kernel_sizes)):
-            name = f"stage_{s}"
-            x = patch_embedding(x, dim, patch_sizes[s], name=f"{name}_stem")
-            x = keras.layers.LayerNormalization(epsilon=NORM_EPSILON, name=f"{name}_stem_norm")(x)
+            x = patch_embedding(x, dim, patch_sizes[s], name=f"stage_{s}_stem")
+            x = normalization(x, norm, epsilon=NORM_EPSILON, name=f"stage_{s}_stem_norm")
             for i in range(depth):
                 x = ms_mlp_block(
                     x,
                     kernel_sizes=sizes,
                     shifts=shifts,
                     mlp_ratio=mlp_ratio,
-                    layer_scale_init=layer_scale_init,
+                    norm=norm,
+                    scale_init=layer_scale_init,
                     drop_path_rate=next(rates),
-                    name=f"{name}_block_{i}",
+                    name=f"stage_{s}_block_{i}",
                 )
             x = pyramid_level(x, math.prod(patch_sizes[: s + 1]))
         return x

@@ -118,8 +118,8 @@ def ms_mlp_swin(
                 block: dict[str, Any] = dict(mlp_ratio=mlp_ratio, name=f"stage_{s}_block_{i}")
                 block["drop_path_rate"] = next(rates)
                 if s < mixing:
-                    block |= dict(kernel_sizes=kernel_sizes[s], shifts=shifts)
-                    x = ms_mlp.ms_mlp_block(x, **block, layer_scale_init=layer_scale_init)
+                    block |= dict(kernel_sizes=kernel_sizes[s], shifts=shifts, norm="layer")
+                    x = ms_mlp.ms_mlp_block(x, **block, scale_init=layer_scale_init)
                 else:
                     attention = dict(num_heads=num_heads[s - mixing], window_size=window_size)
                     attention["shift_size"] = window_size // 2 if i % 2 else 0

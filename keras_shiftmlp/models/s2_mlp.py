@@ -5,31 +5,31 @@ follow Figure 1: after FC2 and FC4, inside the branch. Public PyTorch code puts 
 FC3 and omits the norm of the embedding: `norm_position="pre"`, `embed_norm=False`.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Literal
-
-import keras
 
 from keras_shiftmlp.kernels.dense import Dense
 from keras_shiftmlp.kernels.gelu import gelu
-from keras_shiftmlp.layers.affine import Affine
 from keras_shiftmlp.layers.functional import (
     NORMAL,
     add_branch,
     channel_mlp,
     linear_rates,
+    normalization,
     patch_embedding,
     pyramid_level,
 )
 from keras_shiftmlp.layers.spatial_shift import SETTINGS, SpatialShift
-from keras_shiftmlp.models._arguments import check_choice, check_integers
+from keras_shiftmlp.models._arguments import check_choice, check_integers, check_stages
 from keras_shiftmlp.models._constructor import Constructor
 
 # Tables 2 and 3 of the paper.
 CONFIGS = {
-    "wide": dict(patch_size=16, dim=768, depth=12, mlp_ratio=4, norm="layer"),
-    "deep": dict(patch_size=16, dim=384, depth=36, mlp_ratio=4, norm="affine"),
-    # Ours, for images of 32 x 32: 8 x 8 positions, one block for each step across the map.
-    "nano": dict(patch_size=4, dim=128, depth=8, mlp_ratio=3, norm="layer"),
+    "wide": dict(patch_sizes=(16,), dims=(768,), depths=(12,), mlp_ratio=4, norm="layer"),
+    "deep": dict(patch_sizes=(16,), dims=(384,), depths=(36,), mlp_ratio=4, norm="affine"),
+    # Ours, for images of 32 x 32: 16 x 16 positions, then 8 x 8.
+    "nano": dict(patch_sizes=(2, 2), dims=(64, 128), depths=(6, 8), mlp_ratio=3, norm="batch"),
 }
 PAPER = {
     "wide": dict(params="71M, no head", macs="14.0", top1="80.0"),
@@ -46,9 +46,7 @@ def s2_mlp_block(
     def normalize(y, position, name):
         if position != norm_position:
             return y
-        if norm == "affine":
-            return Affine(name=name)(y)
-        return keras.layers.LayerNormalization(epsilon=norm_epsilon, name=name)(y)
+        return normalization(y, norm, epsilon=norm_epsilon, name=name)
 
     y = normalize(x, "pre", name=f"{name}_spatial_norm")
     y = Dense(dim, gelu, kernel_initializer=NORMAL, name=f"{name}_spatial_fc1")(y)
@@ -64,63 +62,74 @@ def s2_mlp_block(
 
 
 def s2_mlp(
-    patch_size: int = 16,
-    dim: int = 384,
-    depth: int = 36,
+    patch_sizes: Sequence[int] = (16,),
+    dims: Sequence[int] = (384,),
+    depths: Sequence[int] = (36,),
     mlp_ratio: int = 4,
     setting: str = "a",
     order: Literal["hw", "wh"] = "hw",
-    norm: Literal["layer", "affine"] = "layer",
+    norm: Literal["layer", "affine", "batch"] = "layer",
     norm_position: Literal["post", "pre"] = "post",
     embed_norm: bool = True,
     norm_epsilon: float = 1e-5,
 ):
     """S2-MLP of any size.
 
+    The paper's networks have one stage. With several it is a pyramid, as S2-MLPv2 is.
+
     Args:
-        patch_size: Side of a patch in pixels.
-        dim: Channels `C` of every position, at least one per direction of the shift.
-        depth: Number of blocks.
-        mlp_ratio: Hidden width of the channel MLP, in multiples of `dim`.
+        patch_sizes: Side of each stage's patches in positions of the previous stage, or pixels.
+        dims: Channels `C` of each stage, at least one per direction of the shift.
+        depths: Blocks of each stage.
+        mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
         setting: Directions of the spatial shift, `"a"` to `"j"`; see `layers.SpatialShift`.
         order: `"hw"` or `"wh"`: the axis of the first two channel groups.
-        norm: `"layer"`, or `"affine"` for ResMLP's scale and offset without statistics.
+        norm: `"layer"`; `"affine"` for ResMLP's scale and offset without statistics; or `"batch"`.
         norm_position: `"post"`, after the second layer of each branch, as the paper draws it;
             `"pre"`, before the first, as in public PyTorch code.
-        embed_norm: Whether a LayerNormalization follows the patch embedding.
-        norm_epsilon: Epsilon of every LayerNormalization.
+        embed_norm: Whether a norm follows each patch embedding.
+        norm_epsilon: Epsilon of every norm with statistics.
 
     Reference: [S2-MLP](https://arxiv.org/abs/2106.07477).
 
     Example:
 
-    >>> S2MLP(patch_size=8, dim=16, depth=2, input_shape=(32, 48, 3), classes=5).output_shape
+    >>> S2MLP(patch_sizes=(8,), dims=(16,), depths=(2,), input_shape=(32, 48, 3),
+    ...       classes=5).output_shape
     (None, 5)
     """
-    check_integers(patch_size=patch_size, depth=depth, mlp_ratio=mlp_ratio)
+    check_stages(patch_sizes=patch_sizes, dims=dims, depths=depths)
+    check_integers(patch_sizes=patch_sizes, depths=depths, mlp_ratio=mlp_ratio)
     check_choice(SETTINGS, setting=setting)
     check_choice(("hw", "wh"), order=order)
-    check_choice(("layer", "affine"), norm=norm)
+    check_choice(("layer", "affine", "batch"), norm=norm)
     check_choice(("pre", "post"), norm_position=norm_position)
-    check_integers(minimum=len(SETTINGS[setting]), dim=dim)
+    check_integers(minimum=len(SETTINGS[setting]), dims=dims)
+    # ResMLP's affine takes the place of the blocks' norms only.
+    stem_norm = "batch" if norm == "batch" else "layer"
 
     def features(x, drop_path_rate):
-        x = patch_embedding(x, dim, patch_size, name="stem")
-        if embed_norm:
-            x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="stem_norm")(x)
-        for i, rate in enumerate(linear_rates(drop_path_rate, depth)):
-            x = s2_mlp_block(
-                x,
-                mlp_ratio=mlp_ratio,
-                setting=setting,
-                order=order,
-                norm=norm,
-                norm_position=norm_position,
-                norm_epsilon=norm_epsilon,
-                drop_path_rate=rate,
-                name=f"block_{i}",
-            )
-        return pyramid_level(x, patch_size)
+        rates = iter(linear_rates(drop_path_rate, sum(depths)))
+        for s, (patch_size, dim, depth) in enumerate(zip(patch_sizes, dims, depths)):
+            prefix = f"stage_{s}_" if s else ""  # the paper's networks have one stage
+            x = patch_embedding(x, dim, patch_size, name=f"{prefix}stem")
+            if embed_norm:
+                x = normalization(x, stem_norm, epsilon=norm_epsilon, name=f"{prefix}stem_norm")
+            for i in range(depth):
+                x = s2_mlp_block(
+                    x,
+                    mlp_ratio=mlp_ratio,
+                    setting=setting,
+                    order=order,
+                    norm=norm,
+                    norm_position=norm_position,
+                    norm_epsilon=norm_epsilon,
+                    drop_path_rate=next(rates),
+                    name=f"{prefix}block_{i}",
+                )
+            if s == len(dims) - 1 or patch_sizes[s + 1] > 1:  # the last stage of this stride
+                x = pyramid_level(x, math.prod(patch_sizes[: s + 1]))
+        return x
 
     return features
 

@@ -9,15 +9,14 @@ its pyramid, has one; public S2-MLPv2 code has none (`final_norm=False`).
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import keras
+from typing import Any, Literal
 
 from keras_shiftmlp.layers.functional import (
     NORMAL,
     add_branch,
     channel_mlp,
     linear_rates,
+    normalization,
     patch_embedding,
     pyramid_level,
 )
@@ -36,7 +35,8 @@ CONFIGS = {
     "Nano": dict(
         patch_sizes=(2, 2),
         dims=(64, 128),
-        depths=(2, 6),
+        depths=(3, 6),
+        norm="batch",
         split_attention_pooling="mean",
         kernel_initializer="lecun_normal",
     ),
@@ -48,18 +48,14 @@ PAPER = {
 }
 
 
-def s2_mlp_v2_block(
-    x, *, mlp_ratio, ratio, pooling, norm_epsilon, kernel_initializer, drop_path_rate, name
-):
+def s2_mlp_v2_block(x, *, mlp_ratio, ratio, pooling, norm, epsilon, init, drop_path_rate, name):
     """Section 4 of the paper on `(B, H, W, C)`: S2 attention, then a channel MLP."""
-    start = dict(kernel_initializer=kernel_initializer)
-
-    y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_spatial_norm")(x)
-    y = S2Attention(ratio, pooling, **start, name=f"{name}_spatial")(y)
+    y = normalization(x, norm, epsilon=epsilon, name=f"{name}_spatial_norm")
+    y = S2Attention(ratio, pooling, kernel_initializer=init, name=f"{name}_spatial")(y)
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
 
-    y = keras.layers.LayerNormalization(epsilon=norm_epsilon, name=f"{name}_channel_norm")(x)
-    y = channel_mlp(y, mlp_ratio * x.shape[-1], **start, name=f"{name}_channel")
+    y = normalization(x, norm, epsilon=epsilon, name=f"{name}_channel_norm")
+    y = channel_mlp(y, mlp_ratio * x.shape[-1], kernel_initializer=init, name=f"{name}_channel")
     return add_branch(x, y, drop_path_rate, name=f"{name}_channel")
 
 
@@ -72,6 +68,7 @@ def s2_mlp_v2(
     split_attention_pooling: Pooling = "sum",
     kernel_initializer: str | dict[str, Any] = NORMAL,
     final_norm: bool = True,
+    norm: Literal["layer", "batch"] = "layer",
     norm_epsilon: float = 1e-5,
 ):
     """S2-MLPv2 of any size.
@@ -83,10 +80,10 @@ def s2_mlp_v2(
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
         split_attention_ratio: Hidden width of the split attention, as a share of the channels.
         split_attention_pooling: `"sum"` over the positions, as in the paper, or `"mean"`.
-        kernel_initializer: Initializer of the dense kernels, by name or configuration. The paper
-            gives none; a normal distribution with a deviation of 0.02 is that of DeiT's code.
-        final_norm: Whether a LayerNormalization precedes the pooling.
-        norm_epsilon: Epsilon of every LayerNormalization.
+        kernel_initializer: Initializer of the dense kernels. The paper gives none; this is DeiT's.
+        final_norm: Whether a norm precedes the pooling.
+        norm: `"layer"`, as in the paper, or `"batch"`.
+        norm_epsilon: Epsilon of every norm.
 
     Reference: [S2-MLPv2](https://arxiv.org/abs/2108.01072).
 
@@ -99,6 +96,7 @@ def s2_mlp_v2(
     check_stages(patch_sizes=patch_sizes, dims=dims, depths=depths)
     check_integers(patch_sizes=patch_sizes, depths=depths, mlp_ratio=mlp_ratio)
     check_integers(minimum=4, dims=dims)  # one channel for each direction of a shift
+    check_choice(("layer", "batch"), norm=norm)
     check_choice(POOLINGS, split_attention_pooling=split_attention_pooling)
     if split_attention_ratio <= 0:
         raise ValueError(
@@ -116,14 +114,15 @@ def s2_mlp_v2(
                     mlp_ratio=mlp_ratio,
                     ratio=split_attention_ratio,
                     pooling=split_attention_pooling,
-                    norm_epsilon=norm_epsilon,
-                    kernel_initializer=kernel_initializer,
+                    norm=norm,
+                    epsilon=norm_epsilon,
+                    init=kernel_initializer,
                     drop_path_rate=next(rates),
                     name=f"stage_{s}_block_{i}",
                 )
             is_last = s == len(dims) - 1
             if final_norm and is_last:
-                x = keras.layers.LayerNormalization(epsilon=norm_epsilon, name="norm")(x)
+                x = normalization(x, norm, epsilon=norm_epsilon, name="norm")
             if is_last or patch_sizes[s + 1] > 1:  # the last stage of this stride
                 x = pyramid_level(x, math.prod(patch_sizes[: s + 1]))
         return x

@@ -1,14 +1,20 @@
 """Checkpoints of this package: `.safetensors` files whose keys are the paths of the variables."""
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
+import ml_dtypes
+import numpy as np
+import safetensors.numpy
+
 from keras_shiftmlp.checkpoints import cache, containers
-from keras_shiftmlp.checkpoints.port import save_safetensors
+from keras_shiftmlp.checkpoints.port import FORMAT
 from keras_shiftmlp.finetuning import merge_lora
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.models import ImageModel
@@ -103,7 +109,7 @@ def publish(
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch, "model.safetensors")
         save_safetensors(merged, weights)
-        containers.read(weights)  # raises for weights that are not finite; nobody could load them
+        containers.read(weights)  # raises if a weight is not finite
         entry = {
             "model": network.name,
             "tag": tag,
@@ -173,8 +179,48 @@ def port_file(
     return card
 
 
+def save_safetensors(model, path: str | os.PathLike) -> None:
+    """Writes the weights of a model to a `.safetensors` file, which `weights=path` loads.
+
+    The keys are the paths of the variables, such as `block_0_channel_fc1/kernel`, and every weight
+    keeps its dtype.
+
+    Args:
+        model: A functional model, or an iterable of its layers.
+        path: Path of the file.
+
+    Raises:
+        ValueError: If two weights have the same path.
+
+    Example:
+
+    >>> import tempfile, os
+    >>> import keras_shiftmlp
+    >>> model = keras_shiftmlp.MSMLPNano(weights=None)
+    >>> path = os.path.join(tempfile.mkdtemp(), "nano.safetensors")
+    >>> save_safetensors(model, path)
+    >>> keras_shiftmlp.MSMLPNano(weights=path).count_params() == model.count_params()
+    True
+    """
+    arrays = {}
+    for layer in getattr(model, "layers", model):
+        for weight in layer.weights:
+            if weight.path in arrays:
+                raise ValueError(
+                    "Each weight of `model` needs a path of its own. "
+                    f"Received: {weight.path!r} twice"
+                )
+            # Keras converts PyTorch's bfloat16 to float32.
+            dtype = ml_dtypes.bfloat16 if weight.dtype == "bfloat16" else weight.dtype
+            arrays[weight.path] = np.asarray(keras.ops.convert_to_numpy(weight), dtype, order="C")
+    Path(path).touch()
+    mode = os.stat(path).st_mode
+    safetensors.numpy.save_file(arrays, path, {"format": FORMAT})
+    os.chmod(path, mode)  # the library writes files for the owner alone
+
+
 def _facts(model):
-    """What an entry says about the model, apart from its weights."""
+    """The facts about the model in an entry, apart from its weights."""
     facts = model.preprocessing.get_config()
     kept = ("mean", "std", "crop_fraction", "interpolation")
     return {
@@ -199,7 +245,6 @@ def _manifest(folder):
 
 def _write_entry(weights, entry, manifest, folder):
     folder.mkdir(parents=True, exist_ok=True)
-    # A copy has the usual permissions. The safetensors library writes files for the owner alone.
     shutil.copyfile(weights, folder / entry["file"])
     key = entry["model"], entry["tag"]
     others = [old for old in manifest if (old["model"], old["tag"]) != key]
@@ -207,7 +252,7 @@ def _write_entry(weights, entry, manifest, folder):
 
 
 def _write_history(cards, compared, path):
-    """The runs for `weights/results.py`, apart from the manifest, which every process reads."""
+    """Writes the runs to a file of their own, so that the manifest stays short."""
     dropped = ("model", "classes")
     runs, compared = (
         [{key: x for key, x in card.items() if key not in dropped} for card in cards]

@@ -1,4 +1,4 @@
-"""Our networks beside those of the original frameworks, on the same photos."""
+"""Compares our networks with those of the original frameworks, on the same photos."""
 
 from pathlib import Path
 from typing import Any

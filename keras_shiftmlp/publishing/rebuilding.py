@@ -12,7 +12,7 @@ from keras_shiftmlp.layers import names
 from keras_shiftmlp.models import ImageModel
 from keras_shiftmlp.models._constructor import Constructor
 
-# Settings of layers that change the training or the precision, and nothing else.
+# Settings of layers that only affect training or precision.
 _OF_TRAINING = ("dtype", "trainable", "rate", "seed")
 _OF_TRAINING_ENDINGS = ("_initializer", "_regularizer", "_constraint")
 
@@ -32,7 +32,7 @@ def check_constructor(
 ) -> None:
     """Raises unless the constructor builds this model.
 
-    Dtypes, initializers and whatever else matters in training alone may differ.
+    Settings that only affect training or precision, such as initializers and dtypes, may differ.
 
     Args:
         model: A model with a classifier.
@@ -75,7 +75,7 @@ def check_constructor(
 
 
 def _architecture(model):
-    """What decides the outputs of a model, by layer, apart from weights and preprocessing."""
+    """The settings of each layer that affect the outputs, without those of the preprocessing."""
     layers = json.loads(json.dumps(model.get_config()["layers"]))  # lists instead of tuples
     return {
         layer["name"]: _without_training(layer)

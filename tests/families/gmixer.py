@@ -1,5 +1,5 @@
 from families import Case, Golden
-from keras_shiftmlp.checkpoints.sources import timm_mixer
+from keras_shiftmlp.checkpoints.sources import timm
 
 CASES = [
     Case(
@@ -16,6 +16,6 @@ CASES = [
 _GOLDEN = dict(patch_size=8, dim=20, depth=3, tokens_mlp_dim=20, channels_mlp_dim=80)
 _MAPS = {"block0_tokens": "block_0_token_fc2"}
 GOLDEN = {
-    "gmixer_timm": Golden("GMixer", _GOLDEN, timm_mixer.STATE_DICT, maps=_MAPS),
-    "gmixer_timm_odd_grid": Golden("GMixer", _GOLDEN, timm_mixer.STATE_DICT, maps=_MAPS),
+    "gmixer_timm": Golden("GMixer", _GOLDEN, timm.MIXER, maps=_MAPS),
+    "gmixer_timm_odd_grid": Golden("GMixer", _GOLDEN, timm.MIXER, maps=_MAPS),
 }

@@ -1,5 +1,5 @@
 from families import Case, Golden
-from keras_shiftmlp.checkpoints.sources import timm_gmlp
+from keras_shiftmlp.checkpoints.sources import timm
 
 CASES = [
     Case(
@@ -13,8 +13,8 @@ CASES = [
 ]
 _GOLDEN = dict(patch_size=8, dim=16, depth=3)
 GOLDEN = {
-    "gmlp_timm": Golden("GMLP", _GOLDEN, timm_gmlp.STATE_DICT),
-    "gmlp_timm_gate_eps": Golden("GMLP", _GOLDEN, timm_gmlp.STATE_DICT),
+    "gmlp_timm": Golden("GMLP", _GOLDEN, timm.GMLP),
+    "gmlp_timm_gate_eps": Golden("GMLP", _GOLDEN, timm.GMLP),
 }
 
 # The settings in the paper, where they are not the common ones; see the recipe for their source.

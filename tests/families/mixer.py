@@ -1,5 +1,5 @@
 from families import Case, Golden
-from keras_shiftmlp.checkpoints.sources import google_mixer, timm_mixer
+from keras_shiftmlp.checkpoints.sources import google_mixer, timm
 
 CASES = [
     Case(
@@ -26,5 +26,5 @@ GOLDEN = {
         _MIXER | dict(gelu="tanh"),
         google_mixer.FLAX_BEFORE_LINEN,
     ),
-    "mixer_timm_erf": Golden("Mixer", _MIXER | dict(gelu="erf"), timm_mixer.STATE_DICT),
+    "mixer_timm_erf": Golden("Mixer", _MIXER | dict(gelu="erf"), timm.MIXER),
 }

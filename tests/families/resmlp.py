@@ -1,5 +1,5 @@
 from families import Case, Golden
-from keras_shiftmlp.checkpoints.sources import official_resmlp, timm_resmlp
+from keras_shiftmlp.checkpoints.sources import official_resmlp, timm
 
 CASES = [
     Case(
@@ -14,7 +14,7 @@ CASES = [
 _GOLDEN = dict(patch_size=8, dim=24, depth=3)
 GOLDEN = {
     "resmlp_deit": Golden("ResMLP", _GOLDEN, official_resmlp.STATE_DICT),
-    "resmlp_timm": Golden("ResMLP", _GOLDEN, timm_resmlp.STATE_DICT),
+    "resmlp_timm": Golden("ResMLP", _GOLDEN, timm.RESMLP),
 }
 
 # The settings in the paper, where they are not the common ones; see the recipe for their source.

@@ -3,14 +3,32 @@ from keras_shiftmlp.checkpoints.sources import as_is, conv, dense, jittor_s2_mlp
 
 CASES = [
     Case(
-        "s2_mlp", "S2MLP", dict(patch_size=8, dim=18, depth=2), map_shape=(4, 6, 18), levels=("P3",)
+        "s2_mlp",
+        "S2MLP",
+        dict(patch_sizes=(8,), dims=(18,), depths=(2,)),
+        map_shape=(4, 6, 18),
+        levels=("P3",),
     ),
     Case(
         "s2_mlp_deep",
         "S2MLP",
-        dict(patch_size=8, dim=18, depth=2, norm="affine", norm_position="pre", setting="b"),
+        dict(
+            patch_sizes=(8,),
+            dims=(18,),
+            depths=(2,),
+            norm="affine",
+            norm_position="pre",
+            setting="b",
+        ),
         map_shape=(4, 6, 18),
         levels=("P3",),
+    ),
+    Case(
+        "s2_mlp_pyramid",
+        "S2MLP",
+        dict(patch_sizes=(4, 2), dims=(12, 20), depths=(1, 2), norm="batch"),
+        map_shape=(4, 6, 20),
+        levels=("P2", "P3"),
     ),
 ]
 # Keys of the independent implementation of the paper.
@@ -34,13 +52,15 @@ PAPER_S2_MLP = [
     (r"head\.weight", "predictions/kernel", dense),
     (r"head\.bias", "predictions/bias", as_is),
 ]
-_S2 = dict(patch_size=8, mlp_ratio=4)
+_S2 = dict(patch_sizes=(8,), mlp_ratio=4)
 _JITTOR_S2 = dict(norm_position="pre", embed_norm=False)
 
 GOLDEN = {
-    "s2_mlp_paper_wide_like": Golden("S2MLP", _S2 | dict(dim=24, depth=2), PAPER_S2_MLP),
+    "s2_mlp_paper_wide_like": Golden("S2MLP", _S2 | dict(dims=(24,), depths=(2,)), PAPER_S2_MLP),
     "s2_mlp_paper_deep_like": Golden(
-        "S2MLP", _S2 | dict(dim=18, depth=4, norm="affine"), PAPER_S2_MLP
+        "S2MLP", _S2 | dict(dims=(18,), depths=(4,), norm="affine"), PAPER_S2_MLP
     ),
-    "s2_mlp_v1_jittor": Golden("S2MLP", _S2 | _JITTOR_S2 | dict(dim=20, depth=3), jittor_s2_mlp.V1),
+    "s2_mlp_v1_jittor": Golden(
+        "S2MLP", _S2 | _JITTOR_S2 | dict(dims=(20,), depths=(3,)), jittor_s2_mlp.V1
+    ),
 }

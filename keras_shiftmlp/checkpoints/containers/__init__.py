@@ -15,7 +15,8 @@ from typing import BinaryIO
 import numpy as np
 
 from keras_shiftmlp.checkpoints.containers import keras_h5, npz, safetensors, torch_pickle
-from keras_shiftmlp.checkpoints.containers._common import MAX_BYTES
+from keras_shiftmlp.checkpoints.containers._common import MAX_BYTES, check_total, finish
+from keras_shiftmlp.checkpoints.containers.archive import Archive
 
 __all__ = ["MAX_BYTES", "container", "metadata", "read"]
 
@@ -63,10 +64,24 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """
     with _opened(path) as (file, size):
         kind = _recognise(file, size)
+        if kind == "h5":
+            return dict(keras_h5.read(file, size))
         if kind == "safetensors":
-            return safetensors.read(path, file, size)
-        module = {"h5": keras_h5, "npz": npz, "torch": torch_pickle}[kind]
-        return dict(module.read(file, size))
+            safetensors.header(file, size)
+            declared = safetensors.arrays(path)
+        elif kind == "npz":
+            declared = npz.arrays(Archive(file, size))
+        elif file.read(2) == b"PK":
+            declared = torch_pickle.arrays_of_zip(Archive(file, size))
+        else:
+            file.seek(0)
+            declared = torch_pickle.arrays_of_legacy(file, size)
+        arrays, total = {}, 0
+        for array in declared:
+            total += array.size()
+            check_total(total, size)
+            arrays[array.key] = finish(array.key, array.load())
+        return arrays
 
 
 def metadata(path: str | os.PathLike) -> dict[str, str]:
@@ -114,7 +129,7 @@ def _recognise(file, size) -> str:
     start = file.read(1024)
     file.seek(0)
     if start.startswith(ZIP_STARTS):
-        names = list(npz.open_zip(file, size)[1])
+        names = Archive(file, size).entries
         file.seek(0)
         if any(name.endswith("/data.pkl") for name in names):
             return "torch"
@@ -123,8 +138,7 @@ def _recognise(file, size) -> str:
         raise ValueError("it is a zip file, but neither an .npz nor PyTorch's")
     if start.startswith(HDF5_START):
         return "h5"
-    # From protocol 4 on, the opcode and length of a frame precede the number.
-    if start[:1] == b"\x80" and torch_pickle.MAGIC in (start[2:15], start[11:24]):
+    if start.startswith(torch_pickle.MAGIC):
         return "torch"
     # Before the test for a web page: the length of a header may begin with the byte `<`.
     length = int.from_bytes(start[:8], "little")

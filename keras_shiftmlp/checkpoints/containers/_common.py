@@ -1,5 +1,8 @@
 """Limits and checks that all formats share."""
 
+from collections.abc import Callable
+from typing import IO, Any, NamedTuple
+
 import ml_dtypes
 import numpy as np
 
@@ -11,15 +14,24 @@ MAX_GROWTH, FREE_BYTES = 20, 16 << 20
 CHUNK = 1 << 20
 
 
+class Declared(NamedTuple):
+    """An array that a file declares. `load` reads its numbers."""
+
+    key: str
+    length: int
+    dtype: Any
+    load: Callable[[], np.ndarray]
+
+    def size(self) -> int:
+        """The bytes that its numbers take, as stored or as float32, whichever is more."""
+        dtype = np.dtype(self.dtype)
+        return self.length * (dtype.itemsize if dtype.kind in "iub" else max(dtype.itemsize, 4))
+
+
 def check_total(total: int, size: int) -> None:
     """Refuses to read `total` bytes of arrays from a file of `size` bytes."""
     if total > min(MAX_BYTES, MAX_GROWTH * size + FREE_BYTES):
         raise ValueError(f"{size} bytes of file declare {total} bytes of arrays")
-
-
-def bytes_of(count: int, dtype: np.dtype) -> int:
-    """The bytes that `count` numbers take, stored or as float32, whichever is more."""
-    return count * (max(dtype.itemsize, 4) if dtype.kind not in "iub" else dtype.itemsize)
 
 
 def quoted(key: str) -> str:
@@ -27,8 +39,8 @@ def quoted(key: str) -> str:
     return repr(key if len(key) <= 200 else key[:200] + "...")
 
 
-def fill(source, count: int) -> np.ndarray:
-    """Reads exactly `count` bytes; the caller has checked that `count` is plausible."""
+def fill(source: IO[bytes], count: int) -> np.ndarray:
+    """Reads exactly `count` bytes. The caller has checked `count` against the limits."""
     array = np.empty(count, np.uint8)
     done = 0
     while done < count:

@@ -1,36 +1,33 @@
 """Reads `.safetensors` files: the library reads, this module limits."""
 
+import functools
 import json
 import math
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
-import numpy as np
+import ml_dtypes
 import safetensors
 
-from keras_shiftmlp.checkpoints.containers._common import check_total, finish, quoted
+from keras_shiftmlp.checkpoints.containers._common import Declared, quoted
 
 MAX_HEADER = 100_000_000
-# Bytes of a number, stored or as float32, whichever is more.
-DTYPES = {"F64": 8, "F32": 4, "F16": 4, "BF16": 4, "BOOL": 1} | {
-    f"{sign}{bits}": bits // 8 for sign in "IU" for bits in (8, 16, 32, 64)
+DTYPES = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": ml_dtypes.bfloat16, "BOOL": "?"} | {
+    f"{sign}{bits}": f"{sign.lower()}{bits // 8}" for sign in "IU" for bits in (8, 16, 32, 64)
 }
 
 
-def read(path: str | os.PathLike, file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    """The arrays of the file at `path`, which is also open as `file` and has `size` bytes."""
-    header(file, size)
-    arrays, total = {}, 0
+def arrays(path: str | os.PathLike) -> Iterator[Declared]:
+    """The arrays of a file whose header was checked."""
     with safetensors.safe_open(os.fspath(path), framework="numpy") as source:
         for key in source.keys():  # noqa: SIM118 - it is no mapping
             piece = source.get_slice(key)
             dtype = piece.get_dtype()
             if dtype not in DTYPES:
                 raise ValueError(f"{quoted(key)} has the dtype {dtype}, which no weight has")
-            total += math.prod(piece.get_shape()) * DTYPES[dtype]
-            check_total(total, size)
-            arrays[key] = finish(key, source.get_tensor(key))
-    return arrays
+            load = functools.partial(source.get_tensor, key)
+            yield Declared(key, math.prod(piece.get_shape()), DTYPES[dtype], load)
 
 
 def header(file: BinaryIO, size: int) -> dict:

@@ -1,43 +1,36 @@
-"""Reads PyTorch's files, the zip format and the one before it, without PyTorch.
+"""Reads PyTorch's files without PyTorch: the zip format, and the one before it.
+
+Both are published: timm's script writes the older one.
 
 The files hold pickles, and an unpickler calls what a pickle names. One that calls nothing foreign
 is still not safe, because it hashes the keys of mappings: a tuple nested sixty times takes years,
 one nested a million times overflows the C stack. So `pickletools` splits a pickle into opcodes, and
-`_load` follows those that PyTorch writes: three functions can be called, and only texts are hashed.
+`_load` follows those that PyTorch writes, all of protocol 2: three functions can be called, and
+only texts are hashed.
 """
 
 import dataclasses
+import functools
 import io
 import math
 import pickletools
 import re
 import types
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 
-from keras_shiftmlp.checkpoints.containers._common import (
-    bytes_of,
-    check_total,
-    fill,
-    finish,
-    quoted,
-)
-from keras_shiftmlp.checkpoints.containers.npz import open_zip
+from keras_shiftmlp.checkpoints.containers._common import Declared, fill, quoted
+from keras_shiftmlp.checkpoints.containers.archive import Archive
 
 MAX_PICKLE_BYTES = 32 << 20
-# Reads of an opcode or of its argument. A tensor takes about seventy, and one opcode of one byte
-# can cost a few hundred bytes of memory.
-MAX_PICKLE_READS = 2_000_000
-CONSTANTS = {
-    *("BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"),
-    *("SHORT_BINSTRING", "BINSTRING", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "BYTEARRAY8"),
-}
-# `pickle.dumps(0x1950A86A20F9469CFC6C)` after the protocol number.
-MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-PROTOCOL = 1001
+# A tensor takes about thirty. One opcode of one byte can cost a few hundred bytes of memory.
+MAX_OPCODES = 1_000_000
+# The start of a file in the older format: `pickle.dumps(0x1950A86A20F9469CFC6C, 2)`.
+MAGIC = b"\x80\2\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+VERSION = 1001
 # Where training scripts keep the state dict, plain weights before averaged ones.
 WRAPPERS = ("model", "state_dict", "module", "model_ema", "state_dict_ema")
 STORAGES = {
@@ -61,19 +54,25 @@ class _Inert:
 INERT = _Inert()
 # A tensor of a kind that is not read: allowed anywhere except among the weights.
 INERT_TENSOR = _Inert()
-# A weight is never in a set.
-SINGLETONS = {
-    "NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "EMPTY_SET": INERT,
-}  # fmt: skip
-# Stands for all keys of a mapping that are no strings.
+# Stands for all keys of a mapping that are no texts.
 OTHER = object()
+CONSTANTS = {"BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE"}
+SINGLETONS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class _Storage:
     key: str
-    dtype: np.dtype | None
+    dtype: np.dtype | None  # `None` for a type that is not read
     count: int
+
+    def check(self) -> None:
+        """Refuses a type that is not read."""
+        if self.dtype is None:
+            raise ValueError(f"the storage {quoted(self.key)} is of a kind that is not read")
+
+    def size(self) -> int:
+        return self.count * np.dtype(self.dtype).itemsize
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -85,18 +84,18 @@ class _Tensor:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
-    def check(self, key):
+    def check(self, key: str) -> None:
         """Refuses a tensor that is larger than its storage, or reaches beyond it."""
-        storage, shape = self.storage, self.shape
-        if storage.dtype is None:
-            raise ValueError(f"{quoted(key)} is of a kind that is not read")
-        if math.prod(shape) > storage.count or self.offset > storage.count:
-            raise ValueError(f"{quoted(key)} of shape {shape} is larger than its storage")
-        last = self.offset + sum((size - 1) * stride for size, stride in zip(shape, self.strides))
-        if 0 not in shape and last >= storage.count:
-            raise ValueError(f"{quoted(key)} of shape {shape} reaches beyond its storage")
+        self.storage.check()
+        count = self.storage.count
+        if math.prod(self.shape) > count or self.offset > count:
+            raise ValueError(f"{quoted(key)} of shape {self.shape} is larger than its storage")
+        steps = zip(self.shape, self.strides)
+        last = self.offset + sum((size - 1) * stride for size, stride in steps)
+        if 0 not in self.shape and last >= count:
+            raise ValueError(f"{quoted(key)} of shape {self.shape} reaches beyond its storage")
 
-    def view(self, data) -> np.ndarray:
+    def view(self, data: np.ndarray) -> np.ndarray:
         """The tensor in the bytes of its storage, copied only if it is strided."""
         dtype, shape = np.dtype(self.storage.dtype), self.shape
         if 0 in shape:
@@ -124,72 +123,24 @@ def _rebuild_tensor(storage, offset, shape, strides, *_rest):
     return _Tensor(storage, offset, shape, strides)
 
 
-def _rebuild_parameter(data=INERT, *_rest):
+def _rebuild_parameter(data, *_rest):
     return data
 
 
-def _ordered_dict(pairs=(), *_rest):
-    """Python 2 passes the items to the call; later versions set them one by one."""
-    mapping = {}
-    for pair in pairs if type(pairs) is list else ():
-        if type(pair) not in (list, tuple) or len(pair) != 2:
-            raise ValueError("the pickle has an ordered mapping without keys")
-        _set(mapping, *pair)
-    return mapping
-
-
-def _set(target, key, value):
-    """Sets an item of a dict. Keys that are no strings are not hashed: that can take forever."""
-    if type(target) is dict:
-        target[key if type(key) is str else OTHER] = value
+def _ordered_dict(*_rest):
+    """An empty mapping: PyTorch's pickles set the items one by one."""
+    return {}
 
 
 BUILDERS: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): _ordered_dict,
-    ("torch._utils", "_rebuild_tensor"): _rebuild_tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
-    ("torch._utils", "_rebuild_parameter_with_state"): _rebuild_parameter,
-    ("torch.nn.parameter", "Parameter"): _rebuild_parameter,
 } | {("torch", name): np.dtype(dtype) for name, dtype in STORAGES.items()}
 
 
-class _LimitedFile:
-    """A pickle in a file, with limits on its bytes and on the number of reads."""
-
-    def __init__(self, file: BinaryIO, size: int):
-        self._file, self._reads_left = file, MAX_PICKLE_READS
-        self._left = min(size, MAX_PICKLE_BYTES)
-
-    def spend(self, reads: int) -> None:
-        self._reads_left -= reads
-        if self._reads_left < 0:
-            raise ValueError(f"the pickle takes more than {MAX_PICKLE_READS} reads")
-
-    def read(self, count: int) -> bytes:
-        self.spend(1)
-        # Before reading, which would allocate a length of 2**60.
-        if count > self._left:
-            raise ValueError("the pickle is cut short, or too long")
-        self._left -= count
-        return self._file.read(count)
-
-    def readline(self) -> bytes:
-        self.spend(1)
-        line = self._file.readline(min(256, self._left))
-        self._left -= len(line)
-        return line
-
-
-def _load(file: BinaryIO, size: int, storages: dict[str, _Storage]) -> Any:
-    """The object of one pickle of protocols 2 to 5.
-
-    Args:
-        file: A binary file, at the start of the pickle; it is left at the end.
-        size: How many bytes are left in it.
-        storages: Receives every storage by its key.
-    """
-    source: Any = _LimitedFile(file, size)
+def _load(file: io.BytesIO, storages: dict[str, _Storage]) -> Any:
+    """The object of one pickle. The file is left at its end, `storages` receives its storages."""
     stack, marks, memo = [], [], {}
 
     def pop_mark():
@@ -199,64 +150,52 @@ def _load(file: BinaryIO, size: int, storages: dict[str, _Storage]) -> Any:
         return items
 
     try:
-        for opcode, argument, _ in pickletools.genops(source):
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+            if count > MAX_OPCODES:
+                raise ValueError(f"the pickle has more than {MAX_OPCODES} opcodes")
             match opcode.name:
-                case name if name in CONSTANTS:
-                    stack.append(argument)
                 case "STOP":
                     return stack.pop()
-                case "PROTO" | "FRAME":
-                    pass
+                case "PROTO":
+                    if argument != 2:
+                        raise ValueError(f"the pickle has protocol {argument}, PyTorch writes 2")
+                case name if name in CONSTANTS:
+                    stack.append(argument)
                 case name if name in SINGLETONS:
                     stack.append(SINGLETONS[name])
                 case "EMPTY_LIST":
                     stack.append([])
                 case "EMPTY_DICT":
                     stack.append({})
-                case "POP_MARK" | "ADDITEMS":
-                    pop_mark()
-                case "FROZENSET":
-                    pop_mark()
-                    stack.append(INERT)
                 case "MARK":
                     marks.append(len(stack))
-                case "POP" | "BUILD":
-                    stack.pop()
-                case "DUP":
-                    stack.append(stack[-1])
                 case "TUPLE":
                     stack.append(tuple(pop_mark()))
                 case "TUPLE1" | "TUPLE2" | "TUPLE3":
-                    count = int(opcode.name[-1])
-                    stack[-count:] = [tuple(stack[-count:])]
-                case "BINPUT" | "LONG_BINPUT":
-                    memo[argument] = stack[-1]
-                case "MEMOIZE":
-                    memo[len(memo)] = stack[-1]
-                case "BINGET" | "LONG_BINGET":
-                    stack.append(memo[argument])
-                case "GLOBAL":
-                    stack.append(_named(*str(argument).split(" ", 1)))
-                case "STACK_GLOBAL":
-                    name, module = stack.pop(), stack.pop()
-                    stack.append(_named(module, name))
-                case "BINPERSID":
-                    stack.append(_storage(stack.pop(), storages))
-                case "REDUCE" | "NEWOBJ" | "NEWOBJ_EX":
-                    if opcode.name == "NEWOBJ_EX":
-                        stack.pop()  # keywords, which no function of `BUILDERS` takes
-                    arguments, function = stack.pop(), stack.pop()
-                    if arguments and type(arguments) is tuple and type(arguments[0]) is list:
-                        source.spend(len(arguments[0]))
-                    stack.append(_call(function, arguments))
+                    size = int(opcode.name[-1])
+                    stack[-size:] = [tuple(stack[-size:])]
                 case "APPEND" | "APPENDS":
                     values = [stack.pop()] if opcode.name == "APPEND" else pop_mark()
                     if type(stack[-1]) is list:
                         stack[-1].extend(values)
                 case "SETITEM" | "SETITEMS":
                     items = [stack.pop(-2), stack.pop()] if opcode.name == "SETITEM" else pop_mark()
-                    for key, value in zip(items[::2], items[1::2], strict=True):
-                        _set(stack[-1], key, value)
+                    if type(stack[-1]) is dict:
+                        for key, value in zip(items[::2], items[1::2], strict=True):
+                            stack[-1][key if type(key) is str else OTHER] = value
+                case "BINPUT" | "LONG_BINPUT":
+                    memo[argument] = stack[-1]
+                case "BINGET" | "LONG_BINGET":
+                    stack.append(memo[argument])
+                case "GLOBAL":
+                    stack.append(_named(*str(argument).split(" ", 1)))
+                case "BINPERSID":
+                    stack.append(_storage(stack.pop(), storages))
+                case "REDUCE" | "NEWOBJ":
+                    arguments, function = stack.pop(), stack.pop()
+                    stack.append(_call(function, arguments))
+                case "BUILD":
+                    stack.pop()
                 case _:
                     raise ValueError(f"PyTorch does not use {opcode.name}")
     except LookupError as error:
@@ -264,8 +203,6 @@ def _load(file: BinaryIO, size: int, storages: dict[str, _Storage]) -> Any:
 
 
 def _named(module, name):
-    if type(module) is not str or type(name) is not str:
-        raise ValueError("the pickle has a name that is no text")
     return BUILDERS.get((module, name), INERT_TENSOR if module == "torch._utils" else INERT)
 
 
@@ -279,12 +216,9 @@ def _call(function, arguments):
 
 
 def _storage(pid, storages):
-    """`("storage", type, key, device, count)`, in older files with a view of another one."""
-    kind = pid[0] if type(pid) is tuple and pid else None
-    if type(kind) is str and kind == "module":
-        return INERT
-    known = type(kind) is str and kind == "storage" and len(pid) in (5, 6)
-    if not known or type(pid[2]) is not str or not _is_count(pid[4]):
+    """`("storage", type, key, device, count)`, in the older format also `None` for "no view"."""
+    known = type(pid) is tuple and len(pid) in (5, 6) and type(pid[0]) is str
+    if not known or pid[0] != "storage" or type(pid[2]) is not str or not _is_count(pid[4]):
         raise ValueError("the pickle refers to a storage in a way that PyTorch does not")
     if len(pid) == 6 and pid[5] is not None:
         raise ValueError("the pickle has storages inside storages, as before PyTorch 0.4")
@@ -295,109 +229,90 @@ def _storage(pid, storages):
     return storage
 
 
-def read(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    """The state dict of an open file of `size` bytes, in either of PyTorch's formats."""
-    is_zip = file.read(2) == b"PK"
-    file.seek(0)
-    return _read_zip(file, size) if is_zip else _read_legacy(file, size)
-
-
-def _read_zip(file, size):
-    archive, entries = open_zip(file, size)
-    tops = [name.split("/")[0] for name in entries if re.fullmatch(r"[^/]+/data\.pkl", name)]
+def arrays_of_zip(archive: Archive) -> Iterator[Declared]:
+    """The state dict in a file of the zip format."""
+    tops = [x.split("/")[0] for x in archive.entries if re.fullmatch(r"[^/]+/data\.pkl", x)]
     if len(tops) != 1:
         raise ValueError(f"the zip file has {len(tops)} entries data.pkl one folder deep")
+    [top] = tops
 
-    def fetch(name, count=None):
-        entry = entries.get(f"{tops[0]}/{name}")
-        if entry is None:
-            raise ValueError(f"the zip file has no entry {quoted(name)}")
-        if count not in (None, entry.file_size):
-            raise ValueError(f"{quoted(name)} has {entry.file_size} bytes in place of {count}")
-        with archive.open(entry) as source:
-            data = fill(source, entry.file_size)
-            # `zipfile` compares the checksum when it reaches the end.
-            if source.read(1):
-                raise ValueError(f"{quoted(name)} is longer than its entry declares")
-        return data
+    def read(name, size):
+        """The bytes of an entry, whose size is compared before memory is allocated."""
+        found = archive.entries.get(f"{top}/{name}", size)
+        if found != size:
+            raise ValueError(f"{quoted(name)} has {found} bytes in place of {size}")
+        return archive.read(f"{top}/{name}")
 
-    if f"{tops[0]}/byteorder" in entries and fetch("byteorder", 6).tobytes() != b"little":
+    if f"{top}/byteorder" in archive.entries and read("byteorder", 6).tobytes() != b"little":
         raise ValueError("its numbers are big-endian")
-    length = entries[f"{tops[0]}/data.pkl"].file_size
-    if length > MAX_PICKLE_BYTES:
-        raise ValueError(f"data.pkl has {length} bytes")
-    top = _load(io.BytesIO(fetch("data.pkl").data), length, {})
-    return _materialise(top, size, lambda x: fetch(f"data/{x.key}", x.count * x.dtype.itemsize))
+    if archive.entries[f"{top}/data.pkl"] > MAX_PICKLE_BYTES:
+        raise ValueError("its data.pkl is too long")
+    content = _load(io.BytesIO(archive.read(f"{top}/data.pkl").data), {})
+    return _weights(content, lambda storage: read(f"data/{storage.key}", storage.size()))
 
 
-def _read_legacy(file, size):
-    """Five pickles (magic number, version, machine, object, keys), then one storage per key."""
+def arrays_of_legacy(file: BinaryIO, size: int) -> Iterator[Declared]:
+    """The state dict in a file of the older format.
+
+    It has five pickles (magic number, version, machine, object, keys), then one storage per key.
+    """
+    start = io.BytesIO(file.read(MAX_PICKLE_BYTES))
     storages: dict[str, _Storage] = {}
-
-    def load(storages):
-        return _load(file, size - file.tell(), storages)
-
-    load({})
-    version = load({})
-    if type(version) is not int or version != PROTOCOL:
+    _load(start, {})
+    version = _load(start, {})
+    if type(version) is not int or version != VERSION:
         raise ValueError("its version of PyTorch's format is unknown")
-    machine = load({})
+    machine = _load(start, {})
     if type(machine) is not dict or machine.get("little_endian") is not True:
         raise ValueError("its numbers are big-endian")
-    top, keys = load(storages), load({})
+    content, keys = _load(start, storages), _load(start, {})
     if type(keys) is not list or any(type(key) is not str for key in keys):
         raise ValueError("it has no list of storages")
     if len(keys) != len(set(keys)) or set(keys) != set(storages):
         raise ValueError("its list of storages is not that of its tensors")
-    starts, position = {}, file.tell()
-    for key in keys:
-        storage = storages[key]
-        if storage.dtype is None:
-            raise ValueError(f"its storage {quoted(key)} is of a kind that is not read")
+    positions, position = {}, start.tell()
+    for storage in map(storages.__getitem__, keys):
+        storage.check()
         file.seek(position)
         if file.read(8) != storage.count.to_bytes(8, "little"):
-            raise ValueError(f"its storage {quoted(key)} has another length than its tensors say")
-        starts[key] = position + 8
-        position += 8 + storage.count * storage.dtype.itemsize
+            raise ValueError(f"{quoted(storage.key)} has another length than its tensors say")
+        positions[storage.key] = position + 8
+        position += 8 + storage.size()
     if position != size:
         raise ValueError(f"it has {size} bytes in place of {position}")
 
-    def fetch(storage):
-        file.seek(starts[storage.key])
-        return fill(file, storage.count * storage.dtype.itemsize)
+    def read(storage):
+        file.seek(positions[storage.key])
+        return fill(file, storage.size())
 
-    return _materialise(top, size, fetch)
+    return _weights(content, read)
 
 
-def _materialise(top, size, fetch):
-    """Reads the tensors of the state dict in `top`, each storage once."""
+def _weights(content, read) -> Iterator[Declared]:
+    """The tensors of the state dict in `content`; `read` is called once for each storage."""
     tensors = {}
-    for key, value in _find_state_dict(top).items():
+    for key, value in _find_state_dict(content).items():
         if key is OTHER:
             raise ValueError("the state dict has keys that are no names")
         if isinstance(value, _Tensor):
+            value.check(key)
             tensors[key] = value
         elif value is INERT_TENSOR:
             raise ValueError(f"{quoted(key)} is a tensor of a kind that is not read")
-        elif not (value is None or value is INERT or type(value) in (bool, int, float, str, bytes)):
+        elif not (value is None or value is INERT or type(value) in (bool, int, float, str)):
             raise ValueError(f"{quoted(key)} is no tensor but a {type(value).__name__}")
-    total = 0
+    prefix = "module." if all(key.startswith("module.") for key in tensors) else ""
+    read = functools.cache(read)
     for key, tensor in tensors.items():
-        tensor.check(key)
-        total += bytes_of(math.prod(tensor.shape), tensor.storage.dtype)
-        check_total(total, size)
-    if all(key.startswith("module.") for key in tensors):
-        tensors = {key.removeprefix("module."): tensor for key, tensor in tensors.items()}
-    storages, arrays = {}, {}
-    for key, tensor in tensors.items():
-        name = tensor.storage.key
-        if name not in storages:
-            storages[name] = fetch(tensor.storage)
-        arrays[key] = finish(key, tensor.view(storages[name]))
-    return arrays
+        yield Declared(
+            key.removeprefix(prefix),
+            math.prod(tensor.shape),
+            tensor.storage.dtype,
+            lambda tensor=tensor: tensor.view(read(tensor.storage)),
+        )
 
 
-def _find_state_dict(top) -> dict:
+def _find_state_dict(content) -> dict:
     seen = set()
 
     def find(mapping, depth):
@@ -412,7 +327,7 @@ def _find_state_dict(top) -> dict:
         has_tensors = any(isinstance(value, _Tensor) for value in mapping.values())
         return mapping if has_tensors else None
 
-    found = find(top, 0)
+    found = find(content, 0)
     if found is None:
         raise ValueError("it holds no state dict: save `model.state_dict()`, not the model")
     return found

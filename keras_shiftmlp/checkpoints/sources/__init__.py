@@ -3,15 +3,17 @@
 import dataclasses
 import functools
 import importlib
+import itertools
 import pkgutil
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-# (pattern of the source's key, path of our variable, change of the array). A path of `None` stands
-# for a tensor that is left out on purpose.
-Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray] | None]
+# (pattern of the file's key, path of our variable, change of the array). The path `None` means that
+# the tensor is left out on purpose.
+Row = tuple[str, str | None, Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,56 +22,13 @@ class Source:
 
     name: str
     family: str  # name of the general constructor
-    marker: str  # a key that no other layout has
-    head: str  # the classifier's bias: its length is the number of classes
+    marker: str  # a key that every file of this layout has
     table: Sequence[Row]
-    # Hyper-parameters of the constructor that the files of this layout need.
+    head: str = "head.bias"  # its length is the number of classes
+    # Hyper-parameters that the constructor needs for files of this layout.
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    # Looks at the arrays, for layouts that have their keys in common.
-    condition: Callable[[Mapping[str, np.ndarray]], bool] | None = None
-
-
-def as_is(array):
-    return array
-
-
-def dense(array):
-    """PyTorch's `(out, in)` to Keras's `(in, out)`."""
-    return array.T
-
-
-def conv(array):
-    """PyTorch's `(out, in, kh, kw)` to Keras's `(kh, kw, in, out)`."""
-    return array.transpose(2, 3, 1, 0)
-
-
-def depthwise(array):
-    """PyTorch's `(C, 1, kh, kw)` to Keras's `(kh, kw, C, 1)`."""
-    return array.transpose(2, 3, 0, 1)
-
-
-def layer_norm(theirs: str, ours: str) -> list[Row]:
-    """The rows of PyTorch's LayerNorm; `theirs` is a pattern, `ours` a layer."""
-    return [
-        (rf"{theirs}\.weight", rf"{ours}/gamma", as_is),
-        (rf"{theirs}\.bias", rf"{ours}/beta", as_is),
-    ]
-
-
-def linear(theirs: str, ours: str) -> list[Row]:
-    """The rows of PyTorch's Linear; it may have no bias."""
-    return [
-        (rf"{theirs}\.weight", rf"{ours}/kernel", dense),
-        (rf"{theirs}\.bias", rf"{ours}/bias", as_is),
-    ]
-
-
-def conv2d(theirs: str, ours: str) -> list[Row]:
-    """The rows of PyTorch's Conv2d; it may have no bias."""
-    return [
-        (rf"{theirs}\.weight", rf"{ours}/kernel", conv),
-        (rf"{theirs}\.bias", rf"{ours}/bias", as_is),
-    ]
+    # A further test of the arrays, for layouts that share the marker.
+    condition: Callable[[Mapping[str, np.ndarray]], bool] = lambda arrays: True
 
 
 @functools.cache
@@ -89,7 +48,7 @@ def recognise(arrays: Mapping[str, np.ndarray], received: str) -> Source:
         ValueError: If there is no such source.
     """
     for source in sources():
-        if source.marker in arrays and (source.condition is None or source.condition(arrays)):
+        if source.marker in arrays and source.condition(arrays):
             return source
     raise ValueError(
         f"`weights` must be a file of one of these layouts: "
@@ -98,32 +57,23 @@ def recognise(arrays: Mapping[str, np.ndarray], received: str) -> Source:
     )
 
 
-def batch_norm(theirs: str, ours: str) -> list[Row]:
-    """The rows of a PyTorch BatchNorm; Keras does not count the batches."""
-    return [
-        (rf"{theirs}\.weight", f"{ours}/gamma", as_is),
-        (rf"{theirs}\.bias", f"{ours}/beta", as_is),
-        (rf"{theirs}\.running_mean", f"{ours}/moving_mean", as_is),
-        (rf"{theirs}\.running_var", f"{ours}/moving_variance", as_is),
-        (rf"{theirs}\.num_batches_tracked", None, None),
-    ]
+def as_is(array):
+    return array
 
 
-def split_attention(theirs: str, ours: str, branches: int = 3) -> list[Row]:
-    """The rows of the two layers `fc1` and `fc2`, dense or 1 x 1 convolutions, that weigh branches.
+def dense(array):
+    """PyTorch's `(out, in)` or `(out, in, 1, 1)` to Keras's `(in, out)`."""
+    return array.reshape(array.shape[:2]).T
 
-    Their logits are indexed `c * K + k`, those of `layers.SplitAttention` `k * C + c`.
-    """
 
-    def logits(array):
-        return dense(group_major(array, branches))
+def conv(array):
+    """PyTorch's `(out, in, kh, kw)` to Keras's `(kh, kw, in, out)`."""
+    return array.transpose(2, 3, 1, 0)
 
-    return [
-        (rf"{theirs}\.fc1\.weight", f"{ours}/fc1/kernel", dense),
-        (rf"{theirs}\.fc1\.bias", f"{ours}/fc1/bias", as_is),
-        (rf"{theirs}\.fc2\.weight", f"{ours}/fc2/kernel", logits),
-        (rf"{theirs}\.fc2\.bias", f"{ours}/fc2/bias", lambda array: group_major(array, branches)),
-    ]
+
+def depthwise(array):
+    """PyTorch's `(C, 1, kh, kw)` to Keras's `(kh, kw, C, 1)`."""
+    return array.transpose(2, 3, 0, 1)
 
 
 def group_major(array: np.ndarray, groups: int) -> np.ndarray:
@@ -131,3 +81,55 @@ def group_major(array: np.ndarray, groups: int) -> np.ndarray:
     # (C * K, ...) -> (C, K, ...) -> (K, C, ...) -> (K * C, ...)
     split = array.reshape(-1, groups, *array.shape[1:])
     return split.swapaxes(0, 1).reshape(array.shape)
+
+
+def row(theirs: str, ours: str | None, change=as_is) -> Row:
+    """The row of one tensor.
+
+    In `theirs`, `#` stands for a number. The numbers go into `ours`, in the same order.
+    """
+    number = itertools.count(1)
+    target = ours and re.sub("#", lambda _: rf"\{next(number)}", ours)
+    return re.escape(theirs).replace(r"\#", r"(\d+)"), target, change
+
+
+def linear(theirs: str, ours: str, change=dense) -> list[Row]:
+    """The rows of a PyTorch Linear, or of a 1 x 1 Conv2d that is a dense layer here."""
+    return [
+        row(f"{theirs}.weight", f"{ours}/kernel", change),
+        row(f"{theirs}.bias", f"{ours}/bias"),
+    ]
+
+
+def conv2d(theirs: str, ours: str) -> list[Row]:
+    """The rows of a PyTorch Conv2d."""
+    return linear(theirs, ours, conv)
+
+
+def norm(theirs: str, ours: str) -> list[Row]:
+    """The rows of a PyTorch LayerNorm, GroupNorm or BatchNorm."""
+    return [
+        row(f"{theirs}.weight", f"{ours}/gamma"),
+        row(f"{theirs}.bias", f"{ours}/beta"),
+        row(f"{theirs}.running_mean", f"{ours}/moving_mean"),
+        row(f"{theirs}.running_var", f"{ours}/moving_variance"),
+        row(f"{theirs}.num_batches_tracked", None),
+    ]
+
+
+def affine(theirs: str, ours: str) -> list[Row]:
+    """The rows of ResMLP's affine layer, whose tensors may have the shape `(1, 1, C)`."""
+    return [row(f"{theirs}.{name}", f"{ours}/{name}") for name in ("alpha", "beta")]
+
+
+def split_attention(theirs: str, ours: str) -> list[Row]:
+    """The rows of the layers `fc1` and `fc2` that weigh three branches.
+
+    The files order the logits `c * 3 + k` for channel `c` and branch `k`; `SplitAttention` orders
+    them `k * C + c`.
+    """
+    return [
+        *linear(f"{theirs}.fc1", f"{ours}/fc1"),
+        row(f"{theirs}.fc2.weight", f"{ours}/fc2/kernel", lambda x: dense(group_major(x, 3))),
+        row(f"{theirs}.fc2.bias", f"{ours}/fc2/bias", lambda x: group_major(x, 3)),
+    ]

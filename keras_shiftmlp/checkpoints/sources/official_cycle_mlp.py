@@ -1,71 +1,48 @@
 """State dicts of the released CycleMLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense
+from keras_shiftmlp.checkpoints.sources import (
+    Row,
+    Source,
+    conv2d,
+    linear,
+    norm,
+    row,
+    split_attention,
+)
 
 
-def reweight(array):
-    """Logits of three branches: from index `3 * c + k` (channel `c`, branch `k`) to `k * C + c`."""
-    # (3C, ...) -> (C, 3, ...) -> (3, C, ...) -> (3C, ...), in Keras (..., 3C)
-    return array.reshape(-1, 3, *array.shape[1:]).swapaxes(0, 1).reshape(array.shape).T
-
-
-def pointwise(array):
-    """PyTorch's `(out, in, 1, 1)` to Keras's `(in, out)`."""
-    return array[:, :, 0, 0].T
-
-
-def _block(theirs, ours):
+def _block(theirs: str, ours: str) -> list[Row]:
     """The rows of the blocks of one stage."""
-    fusion = rf"{ours}_spatial_attention"
     return [
-        (rf"{theirs}\.norm1\.weight", rf"{ours}_spatial_norm/gamma", as_is),
-        (rf"{theirs}\.norm1\.bias", rf"{ours}_spatial_norm/beta", as_is),
+        *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
         # In the code, `sfc_h` reads along the width and `sfc_w` along the height.
-        (rf"{theirs}\.attn\.sfc_h\.weight", rf"{ours}_spatial_width/kernel", pointwise),
-        (rf"{theirs}\.attn\.sfc_h\.bias", rf"{ours}_spatial_width/bias", as_is),
-        (rf"{theirs}\.attn\.sfc_w\.weight", rf"{ours}_spatial_height/kernel", pointwise),
-        (rf"{theirs}\.attn\.sfc_w\.bias", rf"{ours}_spatial_height/bias", as_is),
-        # The distances that `CycleFC` computes.
-        (rf"{theirs}\.attn\.sfc_[hw]\.offset", None, None),
-        (rf"{theirs}\.attn\.mlp_c\.weight", rf"{ours}_spatial_channel/kernel", dense),
-        (rf"{theirs}\.attn\.reweight\.fc1\.weight", rf"{fusion}/fc1/kernel", dense),
-        (rf"{theirs}\.attn\.reweight\.fc1\.bias", rf"{fusion}/fc1/bias", as_is),
-        (rf"{theirs}\.attn\.reweight\.fc2\.weight", rf"{fusion}/fc2/kernel", reweight),
-        (rf"{theirs}\.attn\.reweight\.fc2\.bias", rf"{fusion}/fc2/bias", reweight),
-        (rf"{theirs}\.attn\.proj\.weight", rf"{ours}_spatial_project/kernel", dense),
-        (rf"{theirs}\.attn\.proj\.bias", rf"{ours}_spatial_project/bias", as_is),
-        (rf"{theirs}\.norm2\.weight", rf"{ours}_channel_norm/gamma", as_is),
-        (rf"{theirs}\.norm2\.bias", rf"{ours}_channel_norm/beta", as_is),
-        (rf"{theirs}\.mlp\.(fc[12])\.weight", rf"{ours}_channel_\2/kernel", dense),
-        (rf"{theirs}\.mlp\.(fc[12])\.bias", rf"{ours}_channel_\2/bias", as_is),
+        *linear(f"{theirs}.attn.sfc_h", f"{ours}_spatial_width"),
+        *linear(f"{theirs}.attn.sfc_w", f"{ours}_spatial_height"),
+        # `CycleFC` computes the distances.
+        row(f"{theirs}.attn.sfc_h.offset", None),
+        row(f"{theirs}.attn.sfc_w.offset", None),
+        *linear(f"{theirs}.attn.mlp_c", f"{ours}_spatial_channel"),
+        *split_attention(f"{theirs}.attn.reweight", f"{ours}_spatial_attention"),
+        *linear(f"{theirs}.attn.proj", f"{ours}_spatial_project"),
+        *norm(f"{theirs}.norm2", f"{ours}_channel_norm"),
+        *linear(f"{theirs}.mlp.fc#", f"{ours}_channel_fc#"),
     ]
 
 
-# The modules alternate between blocks and downsampling; a pattern cannot halve their number.
+def _stage(stage: int) -> list[Row]:
+    """The rows of a stage and of the layer before it; both count as modules of `network`."""
+    stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"
+    return [
+        *conv2d(f"{stem}.proj", f"stage_{stage}_stem"),
+        *_block(f"network.{2 * stage}.#", f"stage_{stage}_block_#"),
+    ]
+
+
 STATE_DICT = [
-    (r"patch_embed\.proj\.weight", "stage_0_stem/kernel", conv),
-    (r"patch_embed\.proj\.bias", "stage_0_stem/bias", as_is),
-    *(row for s in range(8) for row in _block(rf"network\.{2 * s}\.(\d+)", rf"stage_{s}_block_\1")),
-    *(
-        row
-        for s in range(1, 8)
-        for row in (
-            (rf"network\.{2 * s - 1}\.proj\.weight", f"stage_{s}_stem/kernel", conv),
-            (rf"network\.{2 * s - 1}\.proj\.bias", f"stage_{s}_stem/bias", as_is),
-        )
-    ),
-    (r"norm\.weight", "norm/gamma", as_is),
-    (r"norm\.bias", "norm/beta", as_is),
-    (r"head\.weight", "predictions/kernel", dense),
-    (r"head\.bias", "predictions/bias", as_is),
+    *(row for stage in range(8) for row in _stage(stage)),
+    *norm("norm", "norm"),
+    *linear("head", "predictions"),
 ]
 
-SOURCES = [
-    Source(
-        "official_cycle_mlp",
-        family="CycleMLP",
-        marker="network.0.0.attn.sfc_h.weight",
-        head="head.bias",
-        table=STATE_DICT,
-    )
-]
+MARKER = "network.0.0.attn.sfc_h.weight"
+SOURCES = [Source("official_cycle_mlp", family="CycleMLP", marker=MARKER, table=STATE_DICT)]

@@ -1,42 +1,30 @@
 """State dicts of the released GFNet code (`.pth`, under `model`), of GFNet and of the pyramid."""
 
-from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense
+from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm, row
 
 
-def _block(theirs, ours):
+def _blocks(theirs: str, ours: str) -> list[Row]:
+    """The rows of the blocks, and of the end of the network."""
     return [
-        (rf"{theirs}\.norm1\.weight", rf"{ours}_spatial_norm/gamma", as_is),
-        (rf"{theirs}\.norm1\.bias", rf"{ours}_spatial_norm/beta", as_is),
-        (rf"{theirs}\.filter\.complex_weight", rf"{ours}_spatial/complex_weight", as_is),
-        (rf"{theirs}\.norm2\.weight", rf"{ours}_channel_norm/gamma", as_is),
-        (rf"{theirs}\.norm2\.bias", rf"{ours}_channel_norm/beta", as_is),
-        (rf"{theirs}\.mlp\.fc1\.weight", rf"{ours}_channel_fc1/kernel", dense),
-        (rf"{theirs}\.mlp\.fc1\.bias", rf"{ours}_channel_fc1/bias", as_is),
-        (rf"{theirs}\.mlp\.fc2\.weight", rf"{ours}_channel_fc2/kernel", dense),
-        (rf"{theirs}\.mlp\.fc2\.bias", rf"{ours}_channel_fc2/bias", as_is),
+        *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
+        row(f"{theirs}.filter.complex_weight", f"{ours}_spatial/complex_weight"),
+        *norm(f"{theirs}.norm2", f"{ours}_channel_norm"),
+        *linear(f"{theirs}.mlp.fc#", f"{ours}_channel_fc#"),
+        *norm("norm", "norm"),
+        *linear("head", "predictions"),
     ]
 
 
-_END = [
-    (r"norm\.weight", "norm/gamma", as_is),
-    (r"norm\.bias", "norm/beta", as_is),
-    (r"head\.weight", "predictions/kernel", dense),
-    (r"head\.bias", "predictions/bias", as_is),
-]
 STATE_DICT = [
-    (r"patch_embed\.proj\.weight", "stem/kernel", conv),
-    (r"patch_embed\.proj\.bias", "stem/bias", as_is),
-    (r"pos_embed", "stem_position/embedding", as_is),
-    *_block(r"blocks\.(\d+)", r"block_\1"),
-    *_END,
+    *conv2d("patch_embed.proj", "stem"),
+    row("pos_embed", "stem_position/embedding"),
+    *_blocks("blocks.#", "block_#"),
 ]
 PYRAMID = [
-    (r"patch_embed\.(\d+)\.proj\.weight", r"stage_\1_stem/kernel", conv),
-    (r"patch_embed\.(\d+)\.proj\.bias", r"stage_\1_stem/bias", as_is),
-    (r"pos_embed", "stage_0_stem_position/embedding", as_is),
-    *_block(r"blocks\.(\d+)\.(\d+)", r"stage_\1_block_\2"),
-    (r"blocks\.(\d+)\.(\d+)\.gamma", r"stage_\1_block_\2_layer_scale/gamma", as_is),
-    *_END,
+    *conv2d("patch_embed.#.proj", "stage_#_stem"),
+    row("pos_embed", "stage_0_stem_position/embedding"),
+    *_blocks("blocks.#.#", "stage_#_block_#"),
+    row("blocks.#.#.gamma", "stage_#_block_#_layer_scale/gamma"),
 ]
 
 SOURCES = [
@@ -44,14 +32,12 @@ SOURCES = [
         "official_gfnet",
         family="GFNet",
         marker="blocks.0.filter.complex_weight",
-        head="head.bias",
         table=STATE_DICT,
     ),
     Source(
         "official_gfnet_h",
         family="GFNetH",
         marker="blocks.0.0.filter.complex_weight",
-        head="head.bias",
         table=PYRAMID,
     ),
 ]

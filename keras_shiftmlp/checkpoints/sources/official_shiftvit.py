@@ -1,36 +1,23 @@
 """State dicts of the released ShiftViT code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Source, as_is, conv, dense
+from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm, official_as_mlp
 
-_BLOCK = r"layers\.(\d+)\.blocks\.(\d+)"
-_OURS = r"stage_\1_block_\2"
-# A stage's downsampling is the stem of the next. A pattern does not add 1, so each has its rows.
-_DOWNSAMPLE = [
-    row
-    for stage in range(16)
-    for theirs, ours in [(rf"layers\.{stage}\.downsample", f"stage_{stage + 1}_stem")]
-    for row in (
-        (rf"{theirs}\.norm\.weight", f"{ours}_norm/gamma", as_is),
-        (rf"{theirs}\.norm\.bias", f"{ours}_norm/beta", as_is),
-        (rf"{theirs}\.reduction\.weight", f"{ours}/kernel", conv),
-    )
-]
 
+def _downsampling(stage: int) -> list[Row]:
+    """The rows of the layers after a stage; here they are the stem of the next stage."""
+    theirs, ours = f"layers.{stage}.downsample", f"stage_{stage + 1}_stem"
+    return [*norm(f"{theirs}.norm", f"{ours}_norm"), *conv2d(f"{theirs}.reduction", ours)]
+
+
+_BLOCK, _OURS = "layers.#.blocks.#", "stage_#_block_#"
 STATE_DICT = [
-    (r"patch_embed\.proj\.weight", "stage_0_stem/kernel", conv),
-    (r"patch_embed\.proj\.bias", "stage_0_stem/bias", as_is),
-    (r"patch_embed\.norm\.weight", "stage_0_stem_norm/gamma", as_is),
-    (r"patch_embed\.norm\.bias", "stage_0_stem_norm/beta", as_is),
-    *_DOWNSAMPLE,
-    (rf"{_BLOCK}\.norm2\.weight", rf"{_OURS}_norm/gamma", as_is),
-    (rf"{_BLOCK}\.norm2\.bias", rf"{_OURS}_norm/beta", as_is),
-    # The kernel of a 1 x 1 convolution, `(1, 1, in, out)`, fills a dense one.
-    (rf"{_BLOCK}\.mlp\.(fc\d)\.weight", rf"{_OURS}_channel_\3/kernel", conv),
-    (rf"{_BLOCK}\.mlp\.(fc\d)\.bias", rf"{_OURS}_channel_\3/bias", as_is),
-    (r"norm\.weight", "norm/gamma", as_is),
-    (r"norm\.bias", "norm/beta", as_is),
-    (r"head\.weight", "predictions/kernel", dense),
-    (r"head\.bias", "predictions/bias", as_is),
+    *conv2d("patch_embed.proj", "stage_0_stem"),
+    *norm("patch_embed.norm", "stage_0_stem_norm"),
+    *(row for stage in range(16) for row in _downsampling(stage)),
+    *norm(f"{_BLOCK}.norm2", f"{_OURS}_norm"),
+    *linear(f"{_BLOCK}.mlp.fc#", f"{_OURS}_channel_fc#"),
+    *norm("norm", "norm"),
+    *linear("head", "predictions"),
 ]
 
 SOURCES = [
@@ -38,9 +25,8 @@ SOURCES = [
         "official_shiftvit",
         family="ShiftViT",
         marker="layers.0.blocks.0.norm2.weight",
-        head="head.bias",
         table=STATE_DICT,
         # AS-MLP's files have all keys of these, and more.
-        condition=lambda arrays: "layers.0.blocks.0.axial_shift.conv1.weight" not in arrays,
+        condition=lambda arrays: official_as_mlp.MARKER not in arrays,
     )
 ]

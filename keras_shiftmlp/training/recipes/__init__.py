@@ -1,6 +1,7 @@
 """Training recipes as data: keyword arguments of `train`, and of the model (`drop_path_rate`).
 
-One file per family, found without a central list; its first recipe is the paper's for ImageNet.
+There is one file per family, found without a central list. Its first recipe is the paper's for
+ImageNet.
 """
 
 import importlib

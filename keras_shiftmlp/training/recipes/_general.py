@@ -1,11 +1,11 @@
 """Recipes for any family."""
 
 RECIPES = {
-    # The comparison budget of the four Nano models: small pictures, a short run on two CPU cores.
+    # The budget of the comparison of the four Nano models: small images, a short run on two cores.
     "cifar10_nano": dict(
         epochs=15,
         batch_size=128,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         final_learning_rate=1e-5,
         warmup_epochs=1,
         weight_decay=0.05,
@@ -15,7 +15,7 @@ RECIPES = {
         crop_padding=4,
         flip=True,
     ),
-    # From a checkpoint to a data set of a few thousand images.
+    # Fine-tunes a checkpoint on a few thousand images.
     "finetune": dict(
         epochs=15,
         batch_size=64,

@@ -4,8 +4,9 @@ from keras_shiftmlp.training.recipes._imagenet import IMAGENET
 
 FAMILY = "Mixer"
 RECIPES = {
-    # Tolstikhin et al., 2021, Table 4, the rows of ImageNet-1k. Linear decay; RandAugment's
-    # magnitude 15 is out of 30. Decay is decoupled from the learning rate in the authors' code.
+    # Tolstikhin et al., 2021, Table 4, the rows of ImageNet-1k. Linear decay. RandAugment's
+    # magnitude 15 is on a scale of 30. In the authors' code, weight decay does not depend on the
+    # learning rate.
     "mixer_imagenet": dict(
         IMAGENET,
         batch_size=4096,

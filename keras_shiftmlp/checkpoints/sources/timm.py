@@ -1,0 +1,62 @@
+"""timm's state dicts of Mixer, gMixer, gMLP and ResMLP (`.pth`, `.safetensors`)."""
+
+import numpy as np
+
+from keras_shiftmlp.checkpoints.sources import Source, affine, conv2d, linear, norm, row
+
+MIXER = [
+    *conv2d("stem.proj", "stem"),
+    *norm("blocks.#.norm1", "block_#_token_norm"),
+    *norm("blocks.#.norm2", "block_#_channel_norm"),
+    *linear("blocks.#.mlp_tokens.fc#", "block_#_token_fc#"),
+    *linear("blocks.#.mlp_channels.fc#", "block_#_channel_fc#"),
+    *norm("norm", "norm"),
+    *linear("head", "predictions"),
+]
+GMLP = [
+    *conv2d("stem.proj", "stem"),
+    *norm("blocks.#.norm", "block_#_norm"),
+    *linear("blocks.#.mlp_channels.fc#", "block_#_channel_fc#"),
+    *norm("blocks.#.mlp_channels.gate.norm", "block_#_spatial/norm"),
+    *linear("blocks.#.mlp_channels.gate.proj", "block_#_spatial/project"),
+    *norm("norm", "norm"),
+    *linear("head", "predictions"),
+]
+RESMLP = [
+    *conv2d("stem.proj", "stem"),
+    *affine("blocks.#.norm1", "block_#_token_norm"),
+    *affine("blocks.#.norm2", "block_#_channel_norm"),
+    *linear("blocks.#.linear_tokens", "block_#_token"),
+    *linear("blocks.#.mlp_channels.fc#", "block_#_channel_fc#"),
+    row("blocks.#.ls1", "block_#_token_layer_scale/gamma"),
+    row("blocks.#.ls2", "block_#_channel_layer_scale/gamma"),
+    *affine("norm", "norm"),
+    *linear("head", "predictions"),
+]
+
+
+def is_gated(arrays):
+    """Whether the MLPs are those of gMixer: the gate halves the input of the second layer."""
+    fc1, fc2 = (np.shape(arrays.get(f"blocks.0.mlp_tokens.fc{i}.weight")) for i in (1, 2))
+    return fc1[:1] == tuple(2 * size for size in fc2[1:])
+
+
+SOURCES = [
+    Source(
+        "timm_gmixer",
+        family="GMixer",
+        marker="blocks.0.mlp_tokens.fc1.weight",
+        table=MIXER,
+        condition=is_gated,
+    ),
+    Source("timm_gmlp", "GMLP", marker="blocks.0.mlp_channels.gate.proj.weight", table=GMLP),
+    Source(
+        "timm_mixer",
+        family="Mixer",
+        marker="blocks.0.mlp_tokens.fc1.weight",
+        table=MIXER,
+        hyperparameters={"gelu": "erf"},
+        condition=lambda arrays: not is_gated(arrays),
+    ),
+    Source("timm_resmlp", "ResMLP", marker="blocks.0.linear_tokens.weight", table=RESMLP),
+]
