@@ -1,11 +1,9 @@
 """Every registered layer: config, shapes, precisions, unknown sizes, and exact gradients."""
 
-import contextlib
-
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, TRAINS, loss_and_gradients
+from cases import BACKEND, loss_and_gradients
 from families import LAYERS as MAP_LAYERS
 
 from keras_shiftmlp import layers
@@ -133,24 +131,14 @@ def test_unknown_sizes(name):
         np.testing.assert_allclose(floats(model(x)), expected, atol=1e-5)
 
 
-@pytest.fixture
-def float64():
-    """Float64 is off by default on JAX."""
-    with contextlib.ExitStack() as stack:
-        if BACKEND == "jax":
-            import jax
-
-            stack.enter_context(jax.enable_x64(True))
-        yield
-
-
 def tensor(x):
     return keras.ops.convert_to_tensor(x, dtype="float64")
 
 
-@pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+# JAX has float64 off. There, `test_gradients.py` compares the gradients of whole networks.
+@pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="trains in float64 only there")
 @each
-def test_gradient_is_that_of_finite_differences(make, shape, unknown, float64):
+def test_gradient_is_that_of_finite_differences(make, shape, unknown):
     """In float64, for the weights and the inputs, along five directions.
 
     The bound is that of float32: `keras.ops.matmul` of Keras 3.15 returns float32 for float64.
