@@ -1512,10 +1512,10 @@ def MixerNano(
     channels_mlp_dim: int = 512,
     gelu: Literal['erf', 'tanh'] | None = None,
     final_norm: bool = True,
-    norm: Literal['layer', 'batch'] = 'layer',
+    norm: Literal['layer', 'batch'] = 'batch',
     norm_epsilon: float = 1e-06,
 ) -> ImageModel:
-    """`Mixer` with `patch_size=4, dim=128, depth=8, tokens_mlp_dim=64, channels_mlp_dim=512`.
+    """`Mixer` with `patch_size=4, dim=128, tokens_mlp_dim=64, channels_mlp_dim=512, norm='batch'`.
 
     The other arguments are those of `Mixer`.
     """
@@ -1707,15 +1707,15 @@ def MSMLPNano(
     dtype: Any = None,
     preprocessing: str | None = None,
     patch_size: int = 2,
-    dims: Sequence[int] = (48, 96, 192),
-    depths: Sequence[int] = (1, 4, 2),
+    dims: Sequence[int] = (64, 128, 192),
+    depths: Sequence[int] = (3, 6, 2),
     kernel_sizes: Sequence[Sequence[int]] = ((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)),
     shifts: Sequence[int] = (-2, -1, 0, 1, 2),
     mlp_ratio: float = 3,
-    norm: Literal['layer', 'batch'] = 'layer',
+    norm: Literal['layer', 'batch'] = 'batch',
     layer_scale_init: float = 0.1,
 ) -> ImageModel:
-    """`MSMLP` with `patch_size=2, dims=(48, 96, 192), depths=(1, 4, 2), kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)), mlp_ratio=3, layer_scale_init=0.1`.
+    """`MSMLP` with `patch_size=2, dims=(64, 128, 192), depths=(3, 6, 2), norm='batch', kernel_sizes=((1, 1, 3, 5, 7), (1, 3, 3, 5, 7), (1, 3, 3, 3, 3)), mlp_ratio=3, layer_scale_init=0.1`.
 
     The other arguments are those of `MSMLP`.
     """
@@ -2293,8 +2293,7 @@ def S2MLPv2(
         mlp_ratio: Hidden width of the channel MLP, in multiples of the stage's channels.
         split_attention_ratio: Hidden width of the split attention, as a share of the channels.
         split_attention_pooling: `"sum"` over the positions, as in the paper, or `"mean"`.
-        kernel_initializer: Initializer of the dense kernels, by name or configuration. The paper
-            gives none; a normal distribution with a deviation of 0.02 is that of DeiT's code.
+        kernel_initializer: Initializer of the dense kernels. The paper gives none; this is DeiT's.
         final_norm: Whether a norm precedes the pooling.
         norm: `"layer"`, as in the paper, or `"batch"`.
         norm_epsilon: Epsilon of every norm.
