@@ -15,8 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-os.environ.setdefault("KERAS_BACKEND", "torch")  # its first step needs no compilation
+os.environ.setdefault("KERAS_BACKEND", "jax")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # TensorFlow announces it at every start
 
 import keras
 import matplotlib
@@ -33,7 +34,7 @@ parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", help="folder with one subfolder of images per class")
 parser.add_argument("--tfds", help="name of a TensorFlow Datasets image set")
 parser.add_argument("--size", type=int, default=64, help="side in pixels for --data and --tfds")
-parser.add_argument("--epochs", type=int, default=6)
+parser.add_argument("--epochs", type=int, default=4)
 parser.add_argument("--batch-size", type=int, default=32)
 parser.add_argument("--out", type=Path, default=Path("outputs/quickstart"))
 args = parser.parse_args()
@@ -117,15 +118,16 @@ model.compile(
 )
 with Progress() as progress:
     bar = progress.add_task("training", total=steps)
+    advance = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: progress.advance(bar)
+    )
     history = model.fit(
         train,
         validation_data=test,
         epochs=args.epochs,
         shuffle=False,
         verbose=0,
-        callbacks=[
-            keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: progress.advance(bar))
-        ],
+        callbacks=[advance],
     ).history
 _, accuracy = model.evaluate(test, verbose=0)
 print(f"test accuracy {accuracy:.2%} after {time.time() - started:.0f} s")
