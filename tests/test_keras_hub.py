@@ -15,7 +15,7 @@ import pytest
 from cases import BACKEND, HERE, MODEL_CASES, TRAINS
 
 import keras_shiftmlp as k
-from keras_shiftmlp.checkpoints import list_weights, weights_info
+from keras_shiftmlp.catalogue import list_weights, weights_info
 from keras_shiftmlp.publishing import publish
 from keras_shiftmlp.publishing.model_card import model_card
 

@@ -259,24 +259,24 @@ def photos(tmp_path):
 def test_ms_mlp_equals_its_original(photos, tmp_path, monkeypatch, capsys):
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
-    config = k.MSMLPNano.config
+    config = k.MSMLPTiny.config
     names = ("dims", "depths", "patch_size", "kernel_sizes", "shifts", "mlp_ratio")
     network = runpy.run_path(str(originals.MS_MLP))["MSMLP"](
         **{name: config[name] for name in names}, classes=5
     )
     path = tmp_path / "file.pth"
     torch.save({"model": network.state_dict()}, path)
-    result = publishing.verify("MSMLPNano", path, photos, limit=2)
+    result = publishing.verify("MSMLPTiny", path, photos, limit=2)
     assert result["photos"] == 2 and 0 < result["relative"] <= 1e-5
     with pytest.raises(ValueError, match=r"differ by .* `tolerance=0\.0`"):
-        publishing.verify("MSMLPNano", path, photos, tolerance=0.0)
-    cli.main(["verify", "MSMLPNano", str(path), "--photos", str(photos)])
+        publishing.verify("MSMLPTiny", path, photos, tolerance=0.0)
+    cli.main(["verify", "MSMLPTiny", str(path), "--photos", str(photos)])
     assert json.loads(capsys.readouterr().out)["photos"] == 3
     with pytest.raises(ValueError, match="must be a folder of photos"):
-        publishing.verify("MSMLPNano", path, tmp_path / "none")
+        publishing.verify("MSMLPTiny", path, tmp_path / "none")
     monkeypatch.setattr(originals, "MS_MLP", tmp_path / "torch_ms_mlp.py")
     with pytest.raises(FileNotFoundError, match=r"not in the wheel\. Check out the repository"):
-        publishing.verify("MSMLPNano", path, photos)
+        publishing.verify("MSMLPTiny", path, photos)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ import numpy as np
 
 import keras_shiftmlp
 from keras_shiftmlp import training
+from keras_shiftmlp.models.macs import count_parameters
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("model")
@@ -83,7 +84,7 @@ optimizer = training.build_optimizer(
     clip_norm=1.0,
 )
 optimizer.build(model.trainable_variables)
-print(f"{args.model}: {model.count_params():,} parameters, {updates} updates", flush=True)
+print(f"{args.model}: {count_parameters(model):,} parameters, {updates} updates", flush=True)
 
 # ---------------------------------------------------------------------------------------------
 # Augmentation of one batch on the device, in float32 on pixels of 0 to 255.
@@ -213,7 +214,7 @@ top1 = float((scores.argmax(1) == test.labels).mean())
 settings = {key: value for key, value in vars(args).items() if key not in ("data", "out")}
 card = {
     **settings,
-    "parameters": final.count_params(),
+    "parameters": count_parameters(final),
     "macs": keras_shiftmlp.count_macs(final),
     "images": len(images),
     "backend": keras.backend.backend(),

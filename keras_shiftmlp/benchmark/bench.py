@@ -24,7 +24,7 @@ import numpy as np
 from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models import get_model
 from keras_shiftmlp.models._registry import find_constructor
-from keras_shiftmlp.models.macs import count_macs, matrix_products
+from keras_shiftmlp.models.macs import count_macs, count_parameters, matrix_products
 
 MODES = ("predict", "train")
 # The line with which a process of `run_backends` reports that a call is finished.
@@ -98,7 +98,7 @@ def measure(
                 "mode": mode,
                 "pixels": model.input_shape[1],
                 "batch_size": batch_size,
-                "params": model.count_params(),
+                "params": count_parameters(model),
                 "ms": 1e3 * seconds / batch_size,
                 "spread": (max(times) - min(times)) / seconds,
                 "matmul_ms": 1e3 * limit / batch_size,

@@ -25,6 +25,7 @@ def count_models(pattern: str = "*") -> list[dict[str, Any]]:
     from keras_shiftmlp.catalogue import list_weights
     from keras_shiftmlp.models import count_macs, list_models
     from keras_shiftmlp.models._registry import find_constructor
+    from keras_shiftmlp.models.macs import count_parameters
 
     classes = {(row["model"], row["tag"]): row["classes"] for row in list_weights()}
     rows = []
@@ -38,8 +39,7 @@ def count_models(pattern: str = "*") -> list[dict[str, Any]]:
                 "model": name,
                 "input": model.input_shape[1],
                 "classes": model.output_shape[-1],
-                # As papers count: without the moving statistics of BatchNormalization.
-                "params": sum(math.prod(x.shape) for x in model.trainable_variables),
+                "params": count_parameters(model),
                 "macs": count_macs(model),
                 **{f"paper_{key}": paper.get(key, "–") for key in ("params", "macs", "top1")},
             }

@@ -1,4 +1,4 @@
-"""The work of a model, counted from its built graph."""
+"""The parameters and the work of a model, counted from its built graph."""
 
 import collections
 import math
@@ -6,6 +6,21 @@ import math
 import keras
 
 from keras_shiftmlp.kernels.dense import Product, product
+
+
+def count_parameters(model: keras.Model) -> int:
+    """The numbers that training learns, as papers count them.
+
+    `Model.count_params()` counts the moving statistics of BatchNormalization too.
+
+    Example:
+
+    >>> image = keras.Input((4, 4, 3))
+    >>> count_parameters(keras.Model(image, keras.layers.BatchNormalization()(image)))
+    6
+    """
+    learned = (x for x in model.weights if not x.path.rpartition("/")[2].startswith("moving_"))
+    return sum(math.prod(x.shape) for x in learned)
 
 
 def count_macs(model: keras.Model) -> int:

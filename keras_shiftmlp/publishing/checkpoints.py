@@ -19,6 +19,7 @@ from keras_shiftmlp.finetuning import merge_lora
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.models import ImageModel
 from keras_shiftmlp.models._registry import find_constructor
+from keras_shiftmlp.models.macs import count_parameters
 from keras_shiftmlp.publishing.model_card import model_card
 from keras_shiftmlp.publishing.rebuilding import check_constructor, form_of_gelu
 
@@ -224,7 +225,7 @@ def _facts(model):
     facts = model.preprocessing.get_config()
     kept = ("mean", "std", "crop_fraction", "interpolation")
     return {
-        "params": model.count_params(),
+        "params": count_parameters(model),
         "classes": model.output_shape[-1],
         "class_names": None if model.class_names is None else list(model.class_names),
         "preprocessing": {key: facts[key] for key in kept},
