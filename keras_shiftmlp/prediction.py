@@ -111,7 +111,7 @@ def predict_files(
     >>> open_image(np.full((40, 60, 3), (90, 150, 230), "uint8")).save(file)
     >>> [sky] = predict_files(keras_shiftmlp.MixerNano(weights="cifar10"), [file], top=2)
     >>> [name for _, name, _ in sky.classes]
-    ['airplane', 'bird']
+    ['bird', 'airplane']
     """
     if not isinstance(model, ImageModel) or model.layers[-1].name != names.HEAD:
         raise ValueError(

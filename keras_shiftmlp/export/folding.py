@@ -53,7 +53,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
 
     def clone(layer):
         if layer.name in folded:
-            return keras.layers.Identity(name=layer.name, dtype=layer.dtype_policy)
+            return keras.layers.Identity(name=layer.name, dtype=layer.dtype_policy.name)
         config = layer.get_config()
         if "use_bias" in config and (layer.name in after or layer.name in before):
             config["use_bias"] = True

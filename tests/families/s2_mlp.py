@@ -29,6 +29,7 @@ CASES = [
         dict(patch_sizes=(4, 2), dims=(12, 20), depths=(1, 2), norm="batch"),
         map_shape=(4, 6, 20),
         levels=("P2", "P3"),
+        rematerialized=0.7,
         without_gradient="stem/bias|fc2/bias|^block_0_channel_norm/beta",
     ),
 ]

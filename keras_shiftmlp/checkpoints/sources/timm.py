@@ -1,7 +1,5 @@
 """timm's state dicts of Mixer, gMixer, gMLP and ResMLP (`.pth`, `.safetensors`)."""
 
-import numpy as np
-
 from keras_shiftmlp.checkpoints.sources import Source, affine, conv2d, linear, norm, row
 
 MIXER = [
@@ -37,7 +35,9 @@ RESMLP = [
 
 def is_gated(arrays):
     """Whether the MLPs are those of gMixer: the gate halves the input of the second layer."""
-    fc1, fc2 = (np.shape(arrays.get(f"blocks.0.mlp_tokens.fc{i}.weight")) for i in (1, 2))
+    fc1, fc2 = (
+        getattr(arrays.get(f"blocks.0.mlp_tokens.fc{i}.weight"), "shape", ()) for i in (1, 2)
+    )
     return fc1[:1] == tuple(2 * size for size in fc2[1:])
 
 
