@@ -275,8 +275,8 @@ def test_names_of_presets():
 def test_a_name_asks_for_the_authors_file(monkeypatch):
     asked = []
 
-    def no_network(url, **kwargs):
-        asked.append(url)
+    def no_network(source, *args):
+        asked.append(source["url"])
         raise OSError("no network")
 
     find = importlib.import_module("keras_shiftmlp.checkpoints.find")

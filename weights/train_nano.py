@@ -200,6 +200,7 @@ for epoch in range(args.epochs):
 
 final = keras_shiftmlp.get_model(args.model, weights=None, classes=classes, **args.hyperparameters)
 final.class_names = images.class_names
+final.preprocessing.crop_fraction = 1.0  # the whole picture, as in training
 *_, (trainable, state) = carry
 for variables, found in (
     (model.trainable_variables, trainable),
