@@ -15,7 +15,7 @@ import numpy as np
 
 from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models.image_model import ImageModel
-from keras_shiftmlp.models.macs import count_macs, count_parameters
+from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.training.arguments import check_arguments
 from keras_shiftmlp.training.batches import Augmentation, evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
@@ -177,7 +177,7 @@ def train(
     optimizer = build_optimizer(model, updates, **settings)
     card = {
         "model": model.name,
-        "parameters": count_parameters(model),
+        "parameters": model.count_params(),
         "macs": count_macs(model),
         "dtype": next(layer for layer in model.layers if layer.weights).dtype_policy.name,
         "images": len(images),
