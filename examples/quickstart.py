@@ -98,7 +98,6 @@ model = keras_shiftmlp.S2MLPNano(
     weights="cifar10",
     input_shape=(size, size, 3),
     classes=len(class_names),
-    drop_path_rate=0.1,
 )
 model.class_names = class_names
 print(f"{model.name}: {model.count_params():,} parameters, {len(class_names)} classes")
@@ -109,7 +108,7 @@ print(f"{model.name}: {model.count_params():,} parameters, {len(class_names)} cl
 steps = int(train.cardinality()) * args.epochs
 warmup = steps // 20
 rate = keras.optimizers.schedules.CosineDecay(
-    0.0, steps - warmup, warmup_target=1e-3, warmup_steps=warmup
+    0.0, steps - warmup, warmup_target=2e-3, warmup_steps=warmup
 )
 model.compile(
     optimizer=keras.optimizers.AdamW(rate, weight_decay=0.05, clipnorm=1.0),
