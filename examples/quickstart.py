@@ -10,6 +10,7 @@ TensorFlow, JAX or PyTorch (`KERAS_BACKEND`); TensorFlow reads the images and wr
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -139,6 +140,7 @@ labels = np.concatenate([labels for _, labels in test.take(4)])[:64]
 here = model.predict(images, verbose=0)
 keras_file, saved_model = args.out / "model.keras", args.out / "saved_model"
 model.save(keras_file)
+shutil.rmtree(saved_model, ignore_errors=True)  # of an earlier run; an export overwrites nothing
 export.saved_model(model, saved_model, images=images)
 np.save(args.out / "images.npy", images)
 
