@@ -50,8 +50,8 @@ def test_on_tensorflow_datasets(tmp_path):
 import runpy, sys, keras_shiftmlp, tensorflow_datasets as tfds
 sys.argv = ["quickstart.py", "--tfds", "cifar10", "--out", {str(tmp_path)!r}, *{ARGUMENTS}]
 def tiny(weights, **kwargs):
-    return keras_shiftmlp.S2MLPv2(patch_sizes=(4,), dims=(8,), depths=(1,), **kwargs)
-keras_shiftmlp.S2MLPv2Nano = tiny
+    return keras_shiftmlp.S2MLP(patch_sizes=(4,), dims=(8,), depths=(1,), **kwargs)
+keras_shiftmlp.S2MLPNano = tiny
 with tfds.testing.mock_data(num_examples=40):
     tfds.core.DatasetBuilder.download_and_prepare = lambda self: None
     runpy.run_path({str(QUICKSTART)!r}, run_name="__main__")
