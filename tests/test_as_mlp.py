@@ -4,14 +4,13 @@ import keras
 import numpy as np
 import pytest
 import test_readers
-from cases import BACKEND, HERE
+from cases import HERE, once
 
 import keras_shiftmlp
 from keras_shiftmlp import layers
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models.as_mlp import as_mlp_block
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 to_numpy = keras.ops.convert_to_numpy
 GOLDEN = np.load(HERE / "golden_data" / "as_mlp_layers.npz")
 

@@ -12,7 +12,7 @@ import typing
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE
+from cases import HERE, once, once_on_torch
 from PIL import Image
 
 import keras_shiftmlp
@@ -20,8 +20,6 @@ from keras_shiftmlp import cli, prediction, training, visualization
 from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.cli import arguments, plotting, program
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
-on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
 DATA = HERE.parents[1] / "shared" / "data"
 COMMANDS = (
     "list", "info", "weights", "predict", "evaluate", "plot", "train",
@@ -376,7 +374,7 @@ def test_images_in_0_to_1_are_warned_of_once(capsys, tmp_path):
     cache.warn_once.cache_clear()
 
 
-@on_torch
+@once_on_torch
 def test_train_evaluate_and_plot(capsys, folder, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     run = tmp_path / "run"
@@ -421,7 +419,7 @@ def test_every_picture_has_a_kind():
     assert drawn == public - {"plot_predictions", "plot_confusion"}
 
 
-@on_torch
+@once_on_torch
 @pytest.mark.parametrize(
     "command",
     [
@@ -454,7 +452,7 @@ def test_a_model_of_somebody_else_is_refused(capsys, folder, tmp_path):
         assert status == 1 and "model of this package" in line
 
 
-@on_torch
+@once_on_torch
 def test_balanced_classes_weigh_the_same(tmp_path, monkeypatch):
     """A batch of 8 images of one class and 1 of the other: each class has half of the weight."""
 
@@ -507,7 +505,7 @@ def test_predict_photos(capsys, tmp_path):
         assert picture.width > 800 and picture.height > 1500
 
 
-@on_torch
+@once_on_torch
 @pytest.mark.skipif(not DATA.exists(), reason="the sample photos are not here")
 def test_train_on_flowers(capsys, tmp_path):
     with tarfile.open(DATA / "flowers.tar.xz") as flowers:

@@ -7,11 +7,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, TRAINS
+from cases import BACKEND, HERE, MODEL_CASES, TRAINS, once
 
 import keras_shiftmlp
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 needs_hub = pytest.mark.skipif(
     not TRAINS or importlib.util.find_spec("keras_hub") is None, reason="KerasHub trains here"
 )

@@ -11,13 +11,12 @@ import types
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, MODEL_CASES, run
+from cases import BACKEND, MODEL_CASES, once, run
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
 from keras_shiftmlp.export import exporter
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 ENDINGS = {name: kind.ending for name, kind in exporter.FORMATS.items()}
 PACKAGES = {name: kind.needs for name, kind in exporter.FORMATS.items()}
 

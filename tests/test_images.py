@@ -7,14 +7,12 @@ import os
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND
+from cases import once, once_on_torch
 from PIL import Image
 
 from keras_shiftmlp import cli, training
 
 pytest.importorskip("grain")
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
-on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
 
 
 def picture(seed, size=(20, 24)):
@@ -109,7 +107,7 @@ def test_a_split_keeps_the_shares_and_loses_nothing():
         images.split(100)
 
 
-@on_torch
+@once_on_torch
 def test_the_command_line_trains_and_evaluates(folder, tmp_path, capsys):
     out = str(tmp_path / "run")
     data = ["--data", str(folder)]

@@ -12,7 +12,7 @@ import hub as local_hub
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, TRAINS
+from cases import BACKEND, HERE, MODEL_CASES, TRAINS, once_on_torch
 
 import keras_shiftmlp as k
 from keras_shiftmlp.catalogue import list_weights, weights_info
@@ -34,7 +34,6 @@ pytestmark = [
     # KerasHub's classifiers compile themselves, and Keras warns when it loads one.
     pytest.mark.filterwarnings("ignore:`compile\\(\\)` was not called as part of model loading"),
 ]
-on_torch = pytest.mark.skipif(BACKEND != "torch", reason="the same on every backend")
 # PyTorch compiles nothing, so all families run there.
 FAMILIES = list(MODEL_CASES) if BACKEND == "torch" else ["resmlp"]
 PRESET = "ms_mlp_nano_cifar10"
@@ -125,7 +124,7 @@ class KerasHubTest(test_case.TestCase):
             self.run_preset_test(cls, PRESET_OF_MIXER, images, expected_output_shape=shape)
 
 
-@on_torch
+@once_on_torch
 def test_doctests():
     for module in pkgutil.iter_modules(hub.__path__, f"{hub.__name__}."):
         assert doctest.testmod(importlib.import_module(module.name)).failed == 0
@@ -184,7 +183,7 @@ def test_pixels_stay_in_their_range():
     assert result.min() == 0 and result.max() == 255
 
 
-@on_torch
+@once_on_torch
 def test_config_is_not_changed_by_its_use():
     config = backbone().get_config()
     before = repr(config)
@@ -192,7 +191,7 @@ def test_config_is_not_changed_by_its_use():
     assert repr(config) == before
 
 
-@on_torch
+@once_on_torch
 @pytest.mark.parametrize("normalizes", [True, False])
 def test_another_dtype(normalizes):
     body = backbone("ms_mlp", include_preprocessing=normalizes)
@@ -207,7 +206,7 @@ def test_another_dtype(normalizes):
 
 @pytest.mark.parametrize(
     "model, preset",
-    [("MixerNano", PRESET_OF_MIXER), pytest.param("MSMLPNano", PRESET, marks=on_torch)],
+    [("MixerNano", PRESET_OF_MIXER), pytest.param("MSMLPNano", PRESET, marks=once_on_torch)],
 )
 def test_labels_of_photos(model, preset):
     """A preset returns what the model returns for pixels that `eval_transform` prepared."""
@@ -259,7 +258,7 @@ def test_arguments_of_a_preset():
     assert body.image_converter().image_size == (64, 96)
 
 
-@on_torch
+@once_on_torch
 def test_names_of_presets():
     rows = list_weights()
     for cls in (hub.Backbone, hub.ImageClassifier, hub.ImageConverter):
@@ -271,7 +270,7 @@ def test_names_of_presets():
     assert facts["params"] == 28656232 and "82.1 % (MS-MLP README)" in facts["description"]
 
 
-@on_torch
+@once_on_torch
 def test_a_name_asks_for_the_authors_file(monkeypatch):
     asked = []
 
@@ -286,7 +285,7 @@ def test_a_name_asks_for_the_authors_file(monkeypatch):
     assert asked and all("resmlp_12" in url for url in asked)
 
 
-@on_torch
+@once_on_torch
 def test_a_name_finds_the_file_in_the_users_place(tmp_path, monkeypatch):
     model = k.MixerNano(weights=None)
     model.set_weights([np.full(x.shape, 0.5) for x in model.weights])
@@ -331,7 +330,7 @@ for address in ("hf://lab/nano", folder):
 """
 
 
-@on_torch
+@once_on_torch
 def test_presets_in_another_process(tmp_path):
     """A folder and its upload are loaded with KerasHub's own class."""
     pytest.importorskip("huggingface_hub")
@@ -355,14 +354,14 @@ def test_presets_in_another_process(tmp_path):
     assert "task.weights.h5" in server.repositories["lab/nano"]
 
 
-@on_torch
+@once_on_torch
 def test_upload_of_what_is_no_preset(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"config\.json"):
         hub.upload_preset("hf://lab/nano", str(tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-@on_torch
+@once_on_torch
 def test_model_card_names_the_import(tmp_path):
     model = k.MixerNano(weights=None, classes=2)
     entry = publish(model, "MixerNano", "ours", dataset="x", license="x", folder=tmp_path)

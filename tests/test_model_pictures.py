@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, MODEL_CASES, TRAINS, run
+from cases import MODEL_CASES, TRAINS, once, run
 
 import keras_shiftmlp
 from keras_shiftmlp import visualization
@@ -12,7 +12,6 @@ from keras_shiftmlp.visualization import receptive_fields
 from keras_shiftmlp.visualization._gradients import gradient
 
 pytest.importorskip("matplotlib")
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 with_gradients = pytest.mark.skipif(not TRAINS, reason="the backend has no gradients")
 
 

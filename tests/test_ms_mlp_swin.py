@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, TRAINS, run
+from cases import BACKEND, HERE, TRAINS, once, run
 from families.ms_mlp_swin import TIMM_SWIN
 from keras import ops
 
@@ -14,7 +14,6 @@ from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers.shifted_window_attention import relative_position_index
 from keras_shiftmlp.models.ms_mlp_swin import swin_block
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 to_numpy = ops.convert_to_numpy
 # Stages of timm: heads, window, always_partition.
 STAGES = {

@@ -3,12 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND
+from cases import BACKEND, once
 
 from keras_shiftmlp import training
 from keras_shiftmlp.training.optimizers import WarmupDecay, layer_groups
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 of_keras = pytest.mark.skipif(BACKEND != "torch", reason="Keras's own optimizer on each backend")
 
 

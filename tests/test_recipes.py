@@ -7,13 +7,12 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE
+from cases import BACKEND, HERE, once
 from families import RECIPES
 
 from keras_shiftmlp import training
 
 pytest.importorskip("grain")
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 
 # What DeiT (Touvron et al., 2021, Table 9) gives, whose augmentation S2-MLP and S2-MLPv2 name:
 # RandAugment 9/0.5 (magnitude 9 of 10, two operations), MixUp 0.8, CutMix 1.0, erasing 0.25.

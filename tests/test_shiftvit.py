@@ -5,14 +5,13 @@ import argparse
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, run
+from cases import HERE, MODEL_CASES, once, run
 
 import keras_shiftmlp
 from keras_shiftmlp import layers
 from keras_shiftmlp.checkpoints import sources
 from keras_shiftmlp.kernels.initializers import zero_start
 
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 to_numpy = keras.ops.convert_to_numpy
 SHIFTS = np.load(HERE / "golden_data" / "shiftvit_shift_cases.npz")
 CASE = MODEL_CASES["shiftvit"]

@@ -10,16 +10,13 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, TRAINS
+from cases import BACKEND, once, once_on_torch, trains
 from test_images import picture
 
 import keras_shiftmlp
 from keras_shiftmlp import training
 
 pytest.importorskip("grain")
-once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
-on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
-trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
 
 
 @pytest.fixture
@@ -158,7 +155,7 @@ def test_a_loss_that_is_no_number_stops_the_run(arrays, tmp_path):
     assert card["seed"] == 9 and json.loads((tmp_path / "settings.json").read_text())["seed"] == 9
 
 
-@on_torch
+@once_on_torch
 def test_an_unfinished_run_keeps_its_folder(arrays, tmp_path):
     class Stop(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
@@ -194,7 +191,7 @@ BAD_CALLS = {
 }
 
 
-@on_torch
+@once_on_torch
 def test_a_bad_argument_leaves_no_trace(arrays, tmp_path):
     model, out = linear(2), tmp_path / "run"
     recipe = dict(epochs=1, batch_size=8, learning_rate=1e-3)
@@ -229,7 +226,7 @@ def linear(classes, size=(16, 16)):
 STILL = dict(epochs=1, batch_size=24, learning_rate=1e-12, weight_decay=0.0, flip=False)
 
 
-@on_torch
+@once_on_torch
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_labels_are_smoothed_in_the_loss(arrays, tmp_path, smoothing):
     model = linear(2)
@@ -240,7 +237,7 @@ def test_labels_are_smoothed_in_the_loss(arrays, tmp_path, smoothing):
     assert card["history"][0]["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-@on_torch
+@once_on_torch
 @pytest.mark.parametrize(("crop_fraction", "top1"), [(0.5, 1.0), (1.0, 0.0)])
 def test_validation_cuts_the_border_off(arrays, tmp_path, crop_fraction, top1):
     """Pictures whose frame, three quarters of them, is of the other class."""
@@ -254,7 +251,7 @@ def test_validation_cuts_the_border_off(arrays, tmp_path, crop_fraction, top1):
     assert card["history"][0]["val_top1"] == top1
 
 
-@on_torch
+@once_on_torch
 def test_the_average_spans_a_tenth_of_the_run(arrays, tmp_path):
     """Of `n` updates the momentum is at most `1 - 10 / n`."""
     model = linear(2)
@@ -281,7 +278,7 @@ def test_the_average_spans_a_tenth_of_the_run(arrays, tmp_path):
     assert card["ema_momentum"] == 0.5
 
 
-@on_torch
+@once_on_torch
 def test_the_warm_up_is_counted_in_updates(arrays, tmp_path):
     recipe = {**STILL, "epochs": 4, "batch_size": 8}  # three batches per epoch
     for steps, changes in (
@@ -294,7 +291,7 @@ def test_the_warm_up_is_counted_in_updates(arrays, tmp_path):
         assert card["warmup_steps"] == steps
 
 
-@on_torch
+@once_on_torch
 def test_the_file_of_the_weights_holds_the_model_alone(arrays, tmp_path):
     model = keras_shiftmlp.S2MLPv2(
         patch_sizes=(4,), dims=(96,), depths=(2,), input_shape=(16, 16, 3), classes=2
@@ -307,7 +304,7 @@ def test_the_file_of_the_weights_holds_the_model_alone(arrays, tmp_path):
     model.fit(arrays.source[:8].astype("float32"), np.eye(2)[arrays.labels[:8]], verbose=0)
 
 
-@on_torch
+@once_on_torch
 def test_the_log_grows_with_the_run(arrays, tmp_path):
     lengths = []
 
@@ -320,7 +317,7 @@ def test_the_log_grows_with_the_run(arrays, tmp_path):
     assert lengths == [0, 1, 2] and [row["epoch"] for row in read_log(tmp_path)] == [1, 2, 3]
 
 
-@on_torch
+@once_on_torch
 def test_models_that_are_not_square_train(arrays, tmp_path):
     model = keras_shiftmlp.S2MLPv2(
         patch_sizes=(4,), dims=(8,), depths=(1,), input_shape=(16, 24, 3), classes=2

@@ -24,8 +24,8 @@ class ImageClassifier(keras_hub.models.ImageClassifier):
         backbone: The backbone.
         num_classes: Number of classes.
         preprocessor: Prepares the photos, such as
-            `ImageClassifierPreprocessor(backbone.image_converter())`. `None`: the images are fit
-            for the backbone as they are.
+            `ImageClassifierPreprocessor(backbone.image_converter())`. With `None` the
+            classifier neither resizes nor crops images.
         pooling: `"avg"` or `"max"`.
         activation: Activation of the dense layer; `None` returns logits.
         dropout: Dropout before the dense layer, in `[0, 1)`.
