@@ -18,6 +18,13 @@ once_on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch start
 trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
 
 
+def one_block_per_stage(case):
+    """Hyper-parameters of the same network with fewer blocks, which compiles faster."""
+    if "depth" in case.hyperparameters:
+        return {"depth": 1}
+    return {"depths": (1,) * len(case.hyperparameters["depths"])}
+
+
 def run(model, x):
     """The outputs as arrays.
 

@@ -8,7 +8,17 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, JIT, MODEL_CASES, once, run, run_jitted, trains
+from cases import (
+    BACKEND,
+    HERE,
+    JIT,
+    MODEL_CASES,
+    once,
+    one_block_per_stage,
+    run,
+    run_jitted,
+    trains,
+)
 
 import keras_shiftmlp
 
@@ -218,13 +228,6 @@ def test_fit_overfits_a_batch(case, policy):
     history = model.fit(x, y, batch_size=8, epochs=6, shuffle=False, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][-1] < history["loss"][0] and history["accuracy"][-1] > 0.95
-
-
-def one_block_per_stage(case):
-    """Hyper-parameters of the same network with fewer blocks, which compiles faster."""
-    if "depth" in case.hyperparameters:
-        return {"depth": 1}
-    return {"depths": (1,) * len(case.hyperparameters["depths"])}
 
 
 # The others train with both in `test_recomputed_activations_train_alike_in_less_memory`.

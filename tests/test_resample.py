@@ -8,6 +8,7 @@ from cases import BACKEND, MODEL_CASES
 from keras_shiftmlp.checkpoints.port import port
 from keras_shiftmlp.layers import TokenDense
 from keras_shiftmlp.layers.resample import interpolation_matrix, resample_tokens
+from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the arithmetic is NumPy's")
 
@@ -175,6 +176,31 @@ def test_a_model_of_another_size():
         if path.endswith("token_fc2/bias"):
             expected = matrix @ expected
         np.testing.assert_allclose(new, expected, rtol=1e-5, atol=1e-6)
+
+
+# The weights of ViP have equal shapes at every size: `test_vip.py` shows that they are refused.
+BOUND = {
+    name: case
+    for name, case in MODEL_CASES.items()
+    if not case.any_size and case.constructor != "ViP"
+}
+
+
+@pytest.mark.parametrize("case", BOUND.values(), ids=BOUND)
+def test_every_family_that_is_bound_to_a_size_is_resampled(case, tmp_path):
+    old, fresh = (case.build(input_shape=(side, 64, 3)) for side in (64, 96))
+    for weight in old.weights:
+        weight.assign(RNG.normal(size=weight.shape))
+    save_safetensors(old, tmp_path / "old.safetensors")
+    new = case.build(input_shape=(96, 64, 3), weights=tmp_path / "old.safetensors")
+    old, fresh, new = (weights_of(model) for model in (old, fresh, new))
+    changed = [path for path in old if old[path].shape != new[path].shape]
+    assert changed
+    for path in old:
+        if path in changed:
+            assert not np.allclose(new[path], fresh[path], atol=0.1)
+        else:
+            np.testing.assert_allclose(new[path], old[path], rtol=1e-5)
 
 
 def test_all_misfits_are_named_and_nothing_changes():

@@ -57,6 +57,9 @@ TABLES = {
     ("docs/performance.md", "profile"): lambda: markdown_table(
         *report.profile_table(read("bench.json")["profile"])
     ),
+    ("docs/performance.md", "bench families"): lambda: markdown_table(
+        *report.times_table(read("bench_families.json")["rows"])
+    ),
     ("docs/performance.md", "growth"): lambda: report.bench_report(read("growth.json")),
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"

@@ -225,7 +225,7 @@ def write_litert(network: Network, path: Path, class_names: Sequence[str] | None
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        with _roll_by_slices():
+        with _roll_by_slices(), fourier.as_products():
             _plain_saved_model(network, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=["serving_default"]

@@ -2,8 +2,8 @@
 
 Keras's OpenVINO backend (3.15) has no FFT for an unknown batch size. There, products with the
 matrices of the transforms replace it. The matrices are on the left: OpenVINO's CPU plugin (2026.4)
-computes wrong products of a map that is transposed after a convolution. ONNX files are written from
-products too, because tf2onnx has no complex numbers.
+computes wrong products of a map that is transposed after a convolution. ONNX and LiteRT files are
+written from products too, because tf2onnx and LiteRT have no complex numbers.
 """
 
 import contextlib
