@@ -8,7 +8,8 @@ the bodies of functions.
 """
 
 import argparse
-import difflib
+import itertools
+import json
 import os
 import random
 import re
@@ -30,9 +31,29 @@ sys.path.insert(0, str(ROOT / "tests"))
 from run_backends import VARIABLES
 
 LAYERS = "test_layers.py test_layer_contract.py test_resample.py"
+# The family that brought a layer, whose tests concern it too.
+FAMILIES = {
+    "axial_shift": "as_mlp",
+    "cycle_fc": "cycle_mlp",
+    "global_filter": "gfnet",
+    "hierarchical_rearrangement": "hire_mlp",
+    "partial_shift": "shiftvit",
+    "patch_merging": "as_mlp",
+    "phase_aware_token_mixing": "wave_mlp",
+    "position_embedding": "gfnet",
+    "shifted_window_attention": "ms_mlp_swin",
+    "silu_gate": "gmixer",
+    "sparse_mlp": "smlp_net",
+    "spatial_gating_unit": "gmlp",
+    "split_attention": "cycle_mlp",
+    "weighted_permute_mlp": "vip",
+}
 # The tests that concern a file or folder, first those that take least time.
 TESTS = {
-    "training/batches.py": ["numpy test_augmentation.py test_evaluation.py", "torch test_training.py"],
+    "training/batches.py": [
+        "numpy test_augmentation.py test_evaluation.py",
+        "torch test_training.py",
+    ],
     "training/images.py": ["numpy test_images.py test_augmentation.py", "torch test_training.py"],
     "training/optimizers.py": ["numpy test_optimizers.py", "torch test_optimizers.py"],
     "training/recipes": ["numpy test_recipes.py"],
@@ -44,8 +65,12 @@ TESTS = {
         "numpy test_visualization.py test_model_pictures.py",
         "torch test_model_pictures.py",
     ],
-    "checkpoints/port.py": ["numpy test_resample.py test_readers.py test_golden.py"],
+    "checkpoints/port.py": ["numpy test_resample.py test_golden.py test_weight_files.py"],
     "checkpoints": ["numpy test_readers.py test_checkpoints.py test_download.py"],
+    **{
+        f"layers/{layer}.py": [f"torch test_layers.py test_layer_contract.py test_{family}.py"]
+        for layer, family in FAMILIES.items()
+    },
     "layers/resample.py": ["numpy test_resample.py test_gfnet.py test_ms_mlp_swin.py"],
     "layers": [f"numpy {LAYERS}", f"torch {LAYERS} test_golden.py"],
     "kernels": [f"numpy {LAYERS}", f"torch {LAYERS} test_batch_norm.py"],
@@ -54,6 +79,10 @@ TESTS = {
 # `|` and `&` stand in types. A lone `*` in a signature is no operator.
 EQUIVALENT = re.compile(r"_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot|BitOr_\w+|BitAnd_\w+)$")
 LONE_STAR = re.compile(r"[*/],")
+# How large a picture and its letters are is a matter of looks.
+LOOKS = re.compile(r"\b(figsize|fontsize)=")
+# Faults that no test should notice: `line` and `fault` are the line before and after.
+EXPECTED = json.loads((ROOT / "tests" / "survivors.json").read_text())
 
 
 class DropArgument(Operator):
@@ -91,7 +120,8 @@ def faults(paths):
         for operator in [operator() for operator in operators] + [DropArgument()]:
             positions = [at for node in nodes for at, _ in operator.mutation_positions(node)]
             for occurrence, (line, column) in enumerate(positions):
-                if not LONE_STAR.match(lines[line - 1][column:]):
+                text = lines[line - 1]
+                if not LONE_STAR.match(text[column:]) and not LOOKS.search(text):
                     found.setdefault((path, line, column), []).append((operator, occurrence))
     return found
 
@@ -125,39 +155,56 @@ def main():
     arguments = parser.parse_args()
     if not any(f"{name}/".startswith(f"{arguments.module}/") for name in TESTS):
         parser.error(f"No tests are known for {arguments.module!r}. Known: {', '.join(TESTS)}")
-    rng, survivors = random.Random(arguments.seed), []
     with tempfile.TemporaryDirectory() as folder:
         copy_of_the_tree(Path(folder))
         os.environ.update(VARIABLES, PYTHONPATH=folder)
         os.chdir(folder)
-        module = Path("keras_shiftmlp", arguments.module)
-        found = faults([module] if module.suffix else sorted(module.rglob("*.py")))
-        # A place first, then one of its faults: an arithmetic operator alone has eleven.
-        places = list(found)
-        rng.shuffle(places)
-        tried = 0
-        for place in places:
-            path, line, _ = place
-            operator, occurrence = rng.choice(found[place])
-            if tried == arguments.number:
-                break
-            if not is_python(path, operator, occurrence):
-                continue
-            tried += 1
-            started = time.time()
-            with use_mutation(path, operator, occurrence) as (before, after):
-                outcome, output = run_tests(command(path), arguments.limit)
-            killed = outcome == TestOutcome.KILLED
-            by = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
-            print(
-                f"{'killed' if killed else 'SURVIVED'} {time.time() - started:4.0f} s "
-                f"{path}:{line} {type(operator).__name__} {' '.join(by) or output[-60:]}",
-                flush=True,
-            )
-            if not killed:
-                survivors.append(difference(before, after))
-    print(f"{arguments.module}: {tried - len(survivors)} of {tried} faults killed")
-    print(*survivors, sep="\n")
+        chosen = sample(arguments.module, arguments.number, arguments.seed)
+        for tests in sorted({command(path) for path, *_ in chosen}):
+            outcome, output = run_tests(tests, arguments.limit)
+            if outcome != TestOutcome.SURVIVED:
+                sys.exit(f"The tests fail without a fault: {tests}\n{output}")
+        survivors = [fault for fault in chosen if not is_killed(*fault, arguments.limit)]
+        print(f"{arguments.module}: {len(chosen) - len(survivors)} of {len(chosen)} faults killed")
+        for path, line, operator, occurrence in survivors:
+            old, new = changed_line(path, operator, occurrence)
+            fault = {"path": str(path), "line": old, "fault": new}
+            reasons = [x["reason"] for x in EXPECTED if fault.items() <= x.items()]
+            print(f"{path}:{line}\n  - {old}\n  + {new}\n ", *reasons or ["No reason is known."])
+
+
+def sample(module, number, seed):
+    """Faults `(path, line, operator, occurrence)` of a part of the package."""
+    rng, module = random.Random(seed), Path("keras_shiftmlp", module)
+    found = faults([module] if module.suffix else sorted(module.rglob("*.py")))
+    # A place first, then one of its faults: an arithmetic operator alone has eleven.
+    places = list(found)
+    rng.shuffle(places)
+    drawn = ((path, line, *rng.choice(found[path, line, at])) for path, line, at in places)
+    valid = (x for x in drawn if is_python(x[0], *x[2:]))
+    return list(itertools.islice(valid, number))
+
+
+def is_killed(path, line, operator, occurrence, limit):
+    """Whether a test fails with the fault. Prints which one, and after how long."""
+    started = time.time()
+    with use_mutation(path, operator, occurrence):
+        outcome, output = run_tests(command(path), limit)
+    killed = outcome == TestOutcome.KILLED
+    by = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.M) or [output] if killed else []
+    verdict = "killed  " if killed else "SURVIVED"
+    seconds = f"{time.time() - started:4.0f} s"
+    print(verdict, seconds, f"{path}:{line}", type(operator).__name__, *by, flush=True)
+    return killed
+
+
+def changed_line(path, operator, occurrence):
+    """The line of a fault, before and after."""
+    before = path.read_text()
+    after = MutationVisitor.mutate_code(before, operator, occurrence)
+    old, new = before.splitlines(), after.splitlines()
+    first = next(i for i, lines in enumerate(zip(old, new)) if len(set(lines)) == 2)
+    return old[first].strip(), new[first].strip()
 
 
 def copy_of_the_tree(folder):
@@ -165,12 +212,6 @@ def copy_of_the_tree(folder):
     for name in subprocess.check_output(command, cwd=ROOT, text=True).splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
-
-
-def difference(before, after):
-    """The lines that differ, as `- old` and `+ new`."""
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
-    return "\n".join(x for x in lines if not x.startswith(("---", "+++")))
 
 
 if __name__ == "__main__":
