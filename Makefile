@@ -42,10 +42,12 @@ browser: docs
 	KERAS_BACKEND=tensorflow CHROMIUM=$(CHROMIUM) .venv-docs/bin/python -m pytest -o addopts= \
 	    tests/browser
 
-# The lanes below are outside `make test`; each has its time on two busy cores, installed.
+# The lanes below are outside `make test`. Beside each is its time on two busy cores, of which it had
+# a small part; an environment takes about 90 s more.
 PYTEST = -m pytest -q -o addopts= -p no:cacheprovider
 
-# Faults in a part of the package, TIME-MUTATE: make mutate MODULE=training MUTATE_ARGS="--seed 1"
+# Faults in a part of the package, 1 to 2 minutes each: make mutate MODULE=training
+# MUTATE_ARGS="--number 20 --seed 1" draws others.
 mutate: .venv-test/done .venv-mutate/done
 	.venv-mutate/bin/python tools/mutate.py $(MODULE) $(MUTATE_ARGS)
 
@@ -54,7 +56,7 @@ mutate: .venv-test/done .venv-mutate/done
 	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt cosmic-ray
 	touch $@
 
-# The wheel with JAX, without TensorFlow and PyTorch, TIME-WHEEL.
+# The wheel with JAX, without TensorFlow and PyTorch, 7 minutes.
 wheel:
 	rm -rf build/wheel
 	$(PYTHON) -m venv build/wheel/env
@@ -65,23 +67,23 @@ wheel:
 	cd build/wheel && KERAS_BACKEND=jax env/bin/python $(PYTEST) --noconftest \
 	    $(CURDIR)/tests/lanes/test_wheel.py
 
-# Another version of Python, TIME-PYTHON: make test-python PYTHON=python3.13
+# Another version of Python, 1 minute: make test-python PYTHON=python3.13
 test-python: .venv-$(notdir $(PYTHON))/done
 	KERAS_BACKEND=numpy .venv-$(notdir $(PYTHON))/bin/python $(PYTEST) tests/test_golden.py \
 	    tests/test_frozen_files.py tests/test_bad_calls.py
 
-# Weights of four bits, TIME-INT4 for each backend.
+# Weights of four bits, 2 minutes.
 int4: .venv-test/done
 	for backend in numpy torch; do \
 	    KERAS_BACKEND=$$backend .venv-test/bin/python $(PYTEST) tests/lanes/test_int4.py || exit 1; \
 	done
 
-# Keras's NNX mode on JAX, TIME-NNX.
+# Keras's NNX mode on JAX, 7 minutes.
 nnx: .venv-nnx/done
 	KERAS_BACKEND=jax KERAS_NNX_ENABLED=true XLA_FLAGS=--xla_backend_optimization_level=0 \
 	    .venv-nnx/bin/python $(PYTEST) tests/lanes/test_nnx.py
 
-.venv-nnx/done .venv-python%/done: pyproject.toml constraints.txt
+.venv-%/done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --constraint constraints.txt --editable ".[jax,train]" \
 	    $(if $(findstring nnx,$@),flax) pytest
