@@ -49,6 +49,8 @@ def test_spatial_shift_shows_the_source_of_each_position():
     frames = [[patch.get_xy() for patch in axis.patches] for axis in figure.axes]
     assert [len(of_axis) for of_axis in frames] == [0, 3, 3, 2]
     np.testing.assert_allclose(frames[3], [(-0.35, -0.35), (-0.35, 0.65)])
+    assert not figure.axes[3].patches[0].get_fill()  # the letter stays visible
+    assert {(x.get_ha(), x.get_va()) for x in figure.axes[1].texts} == {("center", "center")}
 
 
 @once
@@ -103,6 +105,8 @@ def test_mix_shift_kernels_lie_where_the_layer_reads():
     y = np.asarray(layer(impulses)) - np.asarray(layer(zeros))
     y = y[:, side // 2, side // 2].reshape(side, side, -1)
     windows = np.nan_to_num([array(axis) for axis in figure.axes]).reshape(groups, 2, 2, side, side)
+    # No larger than the farthest position that a group reads.
+    assert windows[..., [0, -1], :].any() or windows[..., [0, -1]].any()
     for g in range(groups):
         first = sum(layer.group_sizes[:g])
         for channel in range(2):
@@ -240,6 +244,7 @@ def test_receptive_field_is_drawn_as_shares_of_its_maximum():
     np.testing.assert_allclose(array(axis), np.maximum(field / field.max(), 1e-3), rtol=1e-4)
     # The frame is the patch of the output: row 1 of 2 and column 1 of 3, 8 pixels each.
     [frame] = axis.patches
+    assert not frame.get_fill()
     assert (*frame.get_xy(), frame.get_width(), frame.get_height()) == (7.5, 7.5, 8, 8)
     assert bar.get_ylabel() == "gradient, share of the largest"
 
@@ -340,6 +345,12 @@ def models():
 def test_bad_calls_name_the_argument(name, models, pixels):
     with pytest.raises(ValueError, match=r"`.*Received: "):
         BAD_CALLS[name](models, pixels[0])
+
+
+@once
+def test_a_layer_that_is_not_there_is_answered_with_the_last_one(models, pixels):
+    with pytest.raises(ValueError, match=r"such as 'predictions'.*`layer='nowhere'`"):
+        visualization.grad_cam(models["mixer"], pixels[0], layer="nowhere")
 
 
 @once

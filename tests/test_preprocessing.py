@@ -58,11 +58,18 @@ def test_decode_predictions():
     assert decoded[1][0] == ("n15075141", "toilet_tissue", 1.0)
     named = k.decode_predictions([[0.1, 0.9]], top=1, class_names=["cat", "dog"])
     assert named == [[("1", "dog", 0.9)]]
+    # Of equal scores, the first class is first.
+    [equal] = k.decode_predictions(np.arange(1000)[None] % 2, class_names=list(range(1000)))
+    assert [int(index) for index, _, _ in equal] == [1, 3, 5, 7, 9]
     with pytest.raises(ValueError, match=r"predictions.shape=\(1, 3\)"):
         k.decode_predictions(np.zeros((1, 3)))
 
 
-@pytest.mark.parametrize("shape", [(300, 500), (500, 300), (256, 256), (100, 90), (257, 1000)])
+# The last two resize to 259, which leaves 17.5 rows or columns on each side.
+@pytest.mark.parametrize(
+    "shape",
+    [(300, 500), (500, 300), (256, 256), (100, 90), (257, 1000), (300, 304), (304, 300)],
+)
 def test_eval_transform_is_torchvisions_rule(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3)).astype("uint8")
     height, width = shape
@@ -73,6 +80,14 @@ def test_eval_transform_is_torchvisions_rule(shape):
     top, left = round((size[1] - 224) / 2), round((size[0] - 224) / 2)
     expected = resized[top : top + 224, left : left + 224]
     np.testing.assert_array_equal(k.eval_transform("S2MLPv2Small")(image), expected)
+
+
+def test_eval_transform_of_a_model_that_is_not_square():
+    model = MODEL_CASES["s2_mlp_v2"].build(input_shape=(32, 48, 3))
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype("uint8")
+    # 32 / 0.875 = 36.6 and 48 / 0.875 = 54.9: the side of the square becomes 54.
+    resized = np.asarray(Image.fromarray(image).resize((54, 54), Image.Resampling.BICUBIC))
+    np.testing.assert_array_equal(k.eval_transform(model)(image), resized[11:43, 3:51])
 
 
 def test_eval_transform_takes_paths_and_grey_images(tmp_path):

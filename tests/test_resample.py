@@ -7,7 +7,11 @@ from cases import BACKEND, MODEL_CASES
 
 from keras_shiftmlp.checkpoints.port import port
 from keras_shiftmlp.layers import TokenDense
-from keras_shiftmlp.layers.resample import interpolation_matrix, resample_tokens
+from keras_shiftmlp.layers.resample import (
+    bicubic_matrix,
+    interpolation_matrix,
+    resample_tokens,
+)
 from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the arithmetic is NumPy's")
@@ -68,6 +72,19 @@ def test_resampled_tokens(grid, axis):
     for result in (inputs, outputs):
         assert result.dtype == array.dtype and result.flags.c_contiguous
         assert (result is array) == (grid == (4, 4))
+
+
+def test_bicubic_matrix():
+    # The cubic with the parameter -0.75, by hand, at distances of 1.25, 0.25, 0.75 and 1.75.
+    far, near, middle, farthest = -0.10546875, 0.87890625, 0.26171875, -0.03515625
+    twice = bicubic_matrix(6, 12, align_corners=False)
+    np.testing.assert_allclose(twice[5], [0, far, near, middle, farthest, 0], atol=1e-12)
+    # What lies outside of the grid has the value of its end.
+    np.testing.assert_allclose(twice[0], [near + middle + farthest, far, 0, 0, 0, 0], atol=1e-12)
+    aligned = bicubic_matrix(4, 7, align_corners=True)
+    np.testing.assert_allclose(aligned[::2], np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(aligned[3], [-0.09375, 0.59375, 0.59375, -0.09375], atol=1e-12)
+    np.testing.assert_allclose(bicubic_matrix(3, 1, align_corners=True), [[1, 0, 0]], atol=1e-12)
 
 
 def test_pillow_interpolates_alike():

@@ -15,6 +15,7 @@ from test_images import picture
 
 import keras_shiftmlp
 from keras_shiftmlp import training
+from keras_shiftmlp.training import callbacks
 
 pytest.importorskip("grain")
 
@@ -315,6 +316,31 @@ def test_the_log_grows_with_the_run(arrays, tmp_path):
     recipe = {**STILL, "epochs": 3}
     training.train(linear(2), arrays, out=tmp_path, callbacks=[Watch()], **recipe)
     assert lengths == [0, 1, 2] and [row["epoch"] for row in read_log(tmp_path)] == [1, 2, 3]
+
+
+@once
+def test_progress_says_how_long_it_takes(monkeypatch, caplog):
+    now, counted = [0.0], []
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now[0])
+    progress = callbacks.Progress(10, 100, lambda done, total: counted.append((done, total)))
+    progress.set_params({"epochs": 3})
+    caplog.set_level("INFO", "keras_shiftmlp")
+    progress.on_epoch_begin(0)
+    for seconds, batch in [(60, 2), (100, 3), (150, 4)]:  # a line after more than a minute
+        now[0] = seconds
+        progress.on_train_batch_end(batch, {"loss": 1.5})
+    now[0] = 240
+    progress.on_test_begin()
+    now[0] = 300
+    logs = {"loss": 1.25}
+    progress.on_epoch_end(0, logs)
+    assert caplog.messages == [
+        # 4 of 30 batches in 100 s: 26 remain.
+        "Epoch 1/3, batch 4/10: loss 1.5, 4 images/s, about 11 min left",
+        "Epoch 1/3: loss 1.25 seconds 300 images_per_second 4.167, about 10 min left",
+    ]
+    assert counted == [(3, 30), (4, 30), (5, 30)]
+    assert logs["images_per_second"] == 1000 / 240
 
 
 @once_on_torch
