@@ -22,7 +22,8 @@ from cases import BACKEND, HERE, MODEL_CASES, once, run
 from families import GOLDEN
 
 import keras_shiftmlp as k
-from keras_shiftmlp.checkpoints import containers, fetch, manifest, places
+from keras_shiftmlp.checkpoints import containers, manifest, places
+from keras_shiftmlp.downloads import fetch
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.

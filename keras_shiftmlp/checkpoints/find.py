@@ -7,14 +7,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.checkpoints import (
-    cache,
-    fetch,
-    google_drive,
-    hugging_face,
-    manifest,
-    places,
-)
+from keras_shiftmlp.checkpoints import manifest, places
+from keras_shiftmlp.downloads import cache, fetch, google_drive, hugging_face
 
 if TYPE_CHECKING:
     from keras_shiftmlp.checkpoints.port import WeightFile

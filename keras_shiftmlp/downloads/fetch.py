@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.checkpoints import cache, google_drive
+from keras_shiftmlp.downloads import cache, google_drive
 
 if TYPE_CHECKING:
     import requests
