@@ -22,8 +22,8 @@ from cases import BACKEND, HERE, MODEL_CASES, once, run
 from families import GOLDEN
 
 import keras_shiftmlp as k
-from keras_shiftmlp.checkpoints import containers, manifest, places
-from keras_shiftmlp.downloads import fetch
+from keras_shiftmlp.checkpoints import containers, manifest
+from keras_shiftmlp.downloads import fetch, places
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -391,8 +391,8 @@ def test_file_is_read_once_on_first_use(home, server, monkeypatch):
     path = write_original("mixer_timm_erf", folder)
     (folder / "manifest.json").write_text(json.dumps([own_entry("mixer_timm_erf", path.name)]))
     monkeypatch.setenv(places.ENVIRONMENT, url)
-    read, calls = containers.read, []
-    monkeypatch.setattr(containers, "read", lambda x: calls.append(x) or read(x))
+    load, calls = containers.load, []
+    monkeypatch.setattr(containers, "load", lambda x: calls.append(x) or load(x))
     for count, weights in enumerate((f"{url}/{path.name}", "ours"), 1):
         check_logits(
             "mixer_timm_erf", build("mixer_timm_erf", weights, include_preprocessing=False)

@@ -134,6 +134,12 @@ def redacted(url: str) -> str:
     return f"{address}?..." if query else address
 
 
+def filename_of(url: str) -> str:
+    """A name for the file of a URL: the end of its path, or the id of a file on Google Drive."""
+    end = url.partition("?")[0].rstrip("/").split("/")[-1]
+    return google_drive.file_id(url) or re.sub(r"[^\w.-]", "_", end)
+
+
 def is_url(url: Any) -> bool:
     """Whether `url` is an `http(s)://` URL in ASCII."""
     try:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import keras
 
-from keras_shiftmlp import checkpoints
+from keras_shiftmlp.checkpoints import find
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing, named_preset
@@ -144,7 +144,7 @@ class Constructor:
         if None not in shape and shape[0] == shape[1]:
             facts["image_size"] = shape[0]
 
-        checkpoint = checkpoints.find(self.name, self.family, weights)
+        checkpoint = find.find(self.name, self.family, weights)
         if checkpoint is not None:
             required = self._check_checkpoint(checkpoint, hyperparameters, shape)
             features = self.network(**{**hyperparameters, **required})
