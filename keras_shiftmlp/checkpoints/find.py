@@ -71,15 +71,15 @@ class Checkpoint:
         """
         if self.file is not None:
             self._fill(layers, self.file, grid)
-            return
-        path, known = _fetch(self.entry)
-        try:
-            self._fill(layers, self._open({**self.entry, **known}, path, family), grid)
-        except ValueError:
-            # The content is wrong, and no published hash says that the file is the right one.
-            if not known.get("sha256"):
-                cache.discard(path)
-            raise
+        elif self.entry is not None:
+            path, known = _fetch(self.entry)
+            try:
+                self._fill(layers, self._open({**self.entry, **known}, path, family), grid)
+            except ValueError:
+                # The content is wrong, and no published hash says that the file is the right one.
+                if not known.get("sha256"):
+                    cache.discard(path)
+                raise
 
     def _open(self, entry, path, family):
         """The file of the entry, if it has the entry's layout and number of classes."""

@@ -92,14 +92,14 @@ def port(
     absent = {HEAD, POOLED_NORM} - {layer.name for layer in layers}
     filled, problems = {}, []
     for key, array in arrays.items():
-        row = next((row for row in rows if row[0].fullmatch(key)), None)
-        if row is None:
+        matches = ((pattern.fullmatch(key), target, change) for pattern, target, change in rows)
+        match, target, change = next((x for x in matches if x[0]), (None, None, as_is))
+        if match is None:
             problems.append(f"no use for {key!r}")
             continue
-        pattern, target, change = row
         if target is None:
             continue
-        path = pattern.fullmatch(key).expand(target)
+        path = match.expand(target)
         if path in filled:
             problems.append(f"{path!r} would be filled twice")
         elif path in variables:
