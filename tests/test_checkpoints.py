@@ -276,6 +276,9 @@ def test_table_of_weights(home):
         config = getattr(k, row["model"]).config
         width = config["dim"] if "dim" in config else config["dims"][-1]
         assert row["params"] == params + ((row["classes"] or 0) - classes) * (width + 1)
+        # Eight digits detect damage, but not forgery.
+        prefix = k.weights_info(row["model"], row["tag"])["files"][0].get("sha256_prefix")
+        assert ("checksum" in row["verified_by"]) == bool(prefix)
         if row["host"] == "storage.googleapis.com":
             # An .npz adds a few hundred bytes per array to its numbers.
             assert 0 < row["size"] - 4 * row["params"] < 100_000
