@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_shiftmlp import layers
+from keras_shiftmlp.kernels import device
 from keras_shiftmlp.kernels.dense import Dense
 from keras_shiftmlp.kernels.initializers import initial
 from keras_shiftmlp.layers.mix_shift import chunk_sizes
 from keras_shiftmlp.layers.spatial_shift import SETTINGS
 
-to_numpy = keras.ops.convert_to_numpy
+to_numpy, conv = keras.ops.convert_to_numpy, keras.ops.conv
 GOLDEN = np.load(HERE / "golden_data" / "layers.npz")
 GOLDEN_CASES = json.loads((HERE / "golden_data" / "layers.json").read_text())
 sides = st.integers(1, 6)
@@ -158,11 +159,34 @@ def test_jit_compiled(make):
 
 @pytest.mark.skipif(BACKEND != "torch", reason="PyTorch has two forms of the product")
 @pytest.mark.parametrize("make", [layers.TokenDense, Dense], ids=str)
-def test_products_of_other_processors_are_the_same(make, monkeypatch):
-    layer, x = make(6), normal(2, 5, 4)
-    here = to_numpy(layer(x))
-    monkeypatch.setattr("platform.machine", lambda: "another")
-    np.testing.assert_allclose(to_numpy(layer(x)), here, atol=1e-5)
+def test_products_and_gradients_of_other_processors_are_the_same(make, monkeypatch):
+    import torch
+
+    layer, x = make(6), torch.tensor(normal(2, 5, 4), requires_grad=True)
+    layer.build(x.shape)
+    found, convolutions = {}, []
+    monkeypatch.setattr("keras.ops.conv", lambda *a, **k: convolutions.append(a) or conv(*a, **k))
+    for amd in (False, True):
+        monkeypatch.setattr(device, "has_amd_processor", lambda amd=amd: amd)
+        y = layer(x)
+        weights = [weight.value for weight in layer.trainable_weights]
+        found[amd] = [y, *torch.autograd.grad((y * y).sum(), [x, *weights])]
+        assert len(convolutions) == amd
+    for ours, expected in zip(found[True], found[False]):
+        np.testing.assert_allclose(ours.detach(), expected.detach(), atol=1e-5)
+
+
+def test_maker_of_the_processor(monkeypatch, tmp_path):
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(device, "Path", lambda path: file)
+    asked = device.has_amd_processor.__wrapped__
+    # Windows has no such file.
+    for described in ("AMD64 Family 25 Model 33, AuthenticAMD", "Intel64 Family 6, GenuineIntel"):
+        monkeypatch.setattr("platform.processor", lambda described=described: described)
+        assert asked() == ("AuthenticAMD" in described)
+    for maker in ("AuthenticAMD", "GenuineIntel"):
+        file.write_text(f"processor : 0\nvendor_id : {maker}\n")
+        assert asked() == (maker == "AuthenticAMD")
 
 
 def test_token_bias_stays_with_the_tokens_where_there_are_as_many_channels():

@@ -210,11 +210,10 @@ def test_fit_overfits_a_batch(case, policy):
     rng = np.random.default_rng(3)
     x, y = rng.uniform(0, 255, (8, 32, 48, 3)).astype("uint8"), rng.integers(0, 5, 8)
     x, y = np.tile(x, (5, 1, 1, 1)), np.tile(y, 5)  # five steps are faster than five epochs
-    half = policy != "float32"
-    model = case.build(dtype=policy, **(one_block_per_stage(case) if half else {}))
+    model = case.build(dtype=policy, **one_block_per_stage(case))
     model.compile(
         keras.optimizers.Adam(1e-2), "sparse_categorical_crossentropy", metrics=["accuracy"],
-        jit_compile=JIT if half else "auto",
+        jit_compile="auto" if policy == "float32" else JIT,
     )  # fmt: skip
     history = model.fit(x, y, batch_size=8, epochs=6, shuffle=False, verbose=0).history
     assert np.isfinite(history["loss"]).all()
@@ -254,7 +253,8 @@ def test_quantized_model_survives_saving(case, pixels, tmp_path):
 
 @trains
 def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
-    model = case.build()
+    small = one_block_per_stage(case)
+    model = case.build(**small)
     before = run(model, pixels)
     chosen = keras_shiftmlp.enable_lora(model, 2)
     np.testing.assert_allclose(run(model, pixels), before, atol=1e-6)
@@ -280,7 +280,7 @@ def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
     merged = keras_shiftmlp.merge_lora(model)
     np.testing.assert_allclose(run(merged, pixels), expected, atol=1e-6)
     assert isinstance(merged, keras_shiftmlp.ImageModel)
-    plain = case.build()
+    plain = case.build(**small)
     assert len(merged.trainable_variables) == len(plain.trainable_variables)
     model.save_weights(tmp_path / "lora.weights.h5")
     plain.load_weights(tmp_path / "lora.weights.h5")

@@ -88,21 +88,19 @@ def test_manifest_keeps_other_entries_and_replaces_its_own(toys, tmp_path):
     model, _ = toys
     card = {"model": "MixerNano", "classes": 3, "macs": 7, "history": []}
     for tag, cards in (("toys", [card, card]), ("other", []), ("toys", [])):
-        publishing.publish(
-            model, "mixer_nano", tag, **FACTS, folder=tmp_path, cards=cards, compared=cards[:1]
-        )
+        publishing.publish(model, "mixer_nano", tag, **FACTS, folder=tmp_path, cards=cards)
         history = tmp_path / f"MixerNano.{tag}.history.json"
         assert history.exists() == bool(cards)
         if cards:
             run = {"macs": 7, "history": []}
-            expected = {"earlier_runs": [run], "training": run, "compared_runs": [run]}
+            expected = {"earlier_runs": [run], "training": run}
             assert json.loads(history.read_text()) == expected
     entries = json.loads((tmp_path / "manifest.json").read_text())
     assert [(x["model"], x["tag"]) for x in entries] == [
         ("MixerNano", "other"),
         ("MixerNano", "toys"),
     ]
-    assert not {"training", "earlier_runs", "compared_runs"} & set(entries[1])
+    assert not {"training", "earlier_runs"} & set(entries[1])
 
 
 def test_repository_loads_by_both_ways(toys, tmp_path):

@@ -4,8 +4,9 @@
     python weights/results.py --probes docs/nano_probes.json     # what each change was worth
     python weights/results.py --curves docs/nano_curves.png      # draws the trainings
 
-`<model>.<tag>.history.json` holds the card of the training that `train_nano.py` wrote. Top-1 is in
-percent. The card of a probe has the accuracy on 5,000 training images that were held out.
+`<model>.<tag>.history.json` holds the cards of the trainings that led to the weights, in order. The
+curves are those of the first, from random weights. Top-1 is in percent. The card of a probe has the
+accuracy on 5,000 training images that were held out.
 """
 
 import argparse
@@ -45,9 +46,11 @@ def results(entries: list[dict]) -> str:
     ]
     rows = []
     for entry in entries:
-        card = entry["training"]
+        runs = [*entry["earlier_runs"], entry["training"]]
         row = [f"`{entry['model']}`", f'`"{entry["tag"]}"`', f"{entry['params'] / 1e6:.2f}"]
-        row += [f"{card['macs'] / 1e6:.0f}", str(card["epochs"]), f"{card['seconds'] / 60:.1f}"]
+        row.append(f"{entry['training']['macs'] / 1e6:.0f}")
+        row.append(" + ".join(str(run["epochs"]) for run in runs))
+        row.append(" + ".join(f"{run['seconds'] / 60:.1f}" for run in runs))
         rows.append([*row, f"{entry['top1']:.2f}", entry["top1_source"]])
     return markdown_table(head, [*rows, CONVMIXER], numeric=range(2, 7))
 
@@ -82,5 +85,9 @@ if __name__ == "__main__":
     if args.curves:
         from keras_shiftmlp.visualization import plot_curves
 
-        histories = {entry["model"]: entry["training"]["history"] for entry in shipped(args.folder)}
-        plot_curves(histories, args.curves)
+        # The loss of a later run may have another target.
+        first = {
+            entry["model"]: [*entry["earlier_runs"], entry["training"]][0]["history"]
+            for entry in shipped(args.folder)
+        }
+        plot_curves(first, args.curves)

@@ -12,6 +12,7 @@ from cyclopts import App, CycloptsError, Group, Parameter, ValidationError
 
 from keras_shiftmlp import __version__
 from keras_shiftmlp.cli.output import UsageError, log_lines
+from keras_shiftmlp.programs import keep_compiled_programs
 
 PROGRAM = "keras-shiftmlp"
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
@@ -88,6 +89,7 @@ def launch(
     """
     # TensorFlow tells on each start what its build can do.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
+    keep_compiled_programs()
     with log_lines(logging.ERROR if quiet else logging.INFO):
         try:
             if backend is not None:

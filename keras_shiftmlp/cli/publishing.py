@@ -95,7 +95,6 @@ def publish(
     top1_source: str | None = None,
     set: Settings = (),
     card: tuple[ExistingFile, ...] = (),
-    compared: tuple[ExistingFile, ...] = (),
 ) -> None:
     """Write a trained model so that a tag finds it.
 
@@ -111,15 +110,10 @@ def publish(
         top1: Accuracy in percent, if it was measured.
         top1_source: Who measured it, on what.
         set: Hyper-parameters that differ from the constructor's: KEY=VALUE.
-        card: The card.json of each run that led to the model.
-        compared: The card.json of the runs that represent the model in a comparison, if they
-            differ; the last one with the accuracy on test images as `test`.
+        card: The card.json of each run that led to the model, in order.
     """
     if folder is None and hub_folder is None and push_to_hub is None:
         raise UsageError("publish needs --folder, --hub-folder or --push-to-hub.")
-    cards, represent = (
-        [json.loads(path.read_text("utf-8")) for path in paths] for paths in (card, compared)
-    )
 
     import keras
 
@@ -137,7 +131,6 @@ def publish(
         hyperparameters=values_of(set),
         top1=top1,
         top1_source=top1_source,
-        cards=cards,
-        compared=represent,
+        cards=[json.loads(path.read_text("utf-8")) for path in card],
     )
     output.show_json(entry)

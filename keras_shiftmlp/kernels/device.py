@@ -2,6 +2,7 @@
 
 import functools
 import platform
+from pathlib import Path
 
 import keras
 
@@ -12,17 +13,25 @@ def has_only_cpus() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
+@functools.cache
+def has_amd_processor() -> bool:
+    """Whether the processor says that AMD made it."""
+    file = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows the maker
+    described = file.read_text() if file.exists() else platform.processor()
+    return "AuthenticAMD" in described
+
+
 def is_faster_as_convolution(x) -> bool:
     """Whether PyTorch multiplies `x` by a kernel faster as a convolution.
 
-    PyTorch computes float32 matrix products on a CPU with MKL and convolutions with oneDNN, which
-    is twice as fast on AMD. There is no gain where both use the same library.
+    PyTorch computes float32 matrix products on a CPU with MKL and convolutions with oneDNN. On AMD
+    the convolution is twice as fast; on Intel it is slower, its gradient up to 2.6 times.
     """
     return (
         keras.backend.backend() == "torch"
-        and platform.machine() in ("x86_64", "AMD64")
         and keras.backend.standardize_dtype(x.dtype) == "float32"
         and x.device.type == "cpu"
+        and has_amd_processor()
     )
 
 

@@ -1,6 +1,5 @@
 """Mix-shift: MS-MLP's regional mixing, a roll and a depthwise convolution per channel group."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_shiftmlp.kernels.depthwise import depthwise_conv
+from keras_shiftmlp.kernels.groups import channel_groups
 from keras_shiftmlp.kernels.initializers import initial
 
 
@@ -80,8 +80,7 @@ class MixShift(keras.layers.Layer):
 
     def call(self, inputs):
         # (B, H, W, C) -> n x (B, H, W, C_g)
-        ends = list(itertools.accumulate(self.group_sizes))
-        groups = [inputs[..., end - size : end] for size, end in zip(self.group_sizes, ends)]
+        groups = channel_groups(inputs, self.group_sizes)
         outputs = [None] * len(groups)
         for k in set(self.kernel_sizes):
             # One convolution for all groups of a kernel size and both branches: few large ones
@@ -98,9 +97,8 @@ class MixShift(keras.layers.Layer):
             y = h + v
             y += ops.concatenate(biases, axis=0)
             # (B, H, W, sum of C_g) -> m x (B, H, W, C_g)
-            ends = itertools.accumulate(self.group_sizes[g] for g in members)
-            for g, end in zip(members, ends):
-                outputs[g] = y[..., end - self.group_sizes[g] : end]
+            for g, part in zip(members, channel_groups(y, [self.group_sizes[g] for g in members])):
+                outputs[g] = part
         return ops.concatenate(outputs, axis=-1)
 
     def compute_output_shape(self, input_shape):

@@ -5,6 +5,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.groups import channel_groups
+
 # Direction in which the content moves: (rows down, columns right).
 DIRECTIONS = {
     "down": (1, 0),
@@ -105,15 +107,13 @@ class SpatialShift(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        groups, channels = len(self.steps), inputs.shape[-1]
+        n, channels = len(self.steps), inputs.shape[-1]
         move = _assign_diagonal if self.border == "assign" else _clamp
-        outputs = []
-        for k, (dy, dx) in enumerate(self.steps):
-            # (B, H, W, C) -> (B, H, W, C / n)
-            x = inputs[..., k * channels // groups : (k + 1) * channels // groups]
-            outputs.append(move(x, dy, dx))
-        # n x (B, H, W, C / n) -> (B, H, W, C)
-        return outputs[0] if groups == 1 else ops.concatenate(outputs, axis=-1)
+        sizes = [(k + 1) * channels // n - k * channels // n for k in range(n)]
+        # (B, H, W, C) -> n x (B, H, W, C / n) -> (B, H, W, C)
+        groups = channel_groups(inputs, sizes)
+        outputs = [move(x, dy, dx) for x, (dy, dx) in zip(groups, self.steps)]
+        return outputs[0] if n == 1 else ops.concatenate(outputs, axis=-1)
 
     def compute_output_shape(self, input_shape):
         if len(input_shape) != 4:

@@ -42,13 +42,12 @@ def publish(
     top1: float | None = None,
     top1_source: str | None = None,
     cards: Sequence[Mapping[str, Any]] = (),
-    compared: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Writes a trained model so that `weights=` finds it.
 
     Low-rank updates are added to the kernels, and the optimizer is left out. In `folder` the
-    function writes `<Model>.<tag>.safetensors`, an entry in `manifest.json` and, with `cards` or
-    `compared`, `<Model>.<tag>.history.json`. After `KERAS_SHIFTMLP_WEIGHTS=folder` the tag loads.
+    function writes `<Model>.<tag>.safetensors`, an entry in `manifest.json` and, with `cards`,
+    `<Model>.<tag>.history.json`. After `KERAS_SHIFTMLP_WEIGHTS=folder` the tag loads.
 
     `hub_folder` and `push_to_hub` receive a repository of the Hugging Face Hub for this one model:
     `model.safetensors`, `README.md`, `manifest.json` and the files of a `.keras` archive. Both
@@ -68,7 +67,6 @@ def publish(
         top1: Measured top-1 accuracy in percent.
         top1_source: Who measured it, and on what.
         cards: What `training.train` returned, for each run that led to the model, in order.
-        compared: The same for the runs that represent this model in a comparison, if they differ.
 
     Returns:
         The entry of the manifest.
@@ -127,7 +125,7 @@ def publish(
         }
         if folder:
             _write_entry(weights, entry, manifest, Path(folder))
-            _write_history(cards, compared, Path(folder, f"{network.name}.{tag}.history.json"))
+            _write_history(cards, Path(folder, f"{network.name}.{tag}.history.json"))
         if hub_folder or push_to_hub:
             repository = Path(scratch, "repository")
             _write_repository(merged, weights, entry, push_to_hub or "owner/repo", repository)
@@ -253,21 +251,14 @@ def _write_entry(weights, entry, manifest, folder):
     _write_json([*others, entry], folder / "manifest.json")
 
 
-def _write_history(cards, compared, path):
+def _write_history(cards, path):
     """Writes the runs to a file of their own, so that the manifest stays short."""
     dropped = ("model", "classes")
-    runs, compared = (
-        [{key: x for key, x in card.items() if key not in dropped} for card in cards]
-        for cards in (cards, compared)
-    )
-    history = {}
-    if runs:
-        *history["earlier_runs"], history["training"] = runs
-    if compared:
-        history["compared_runs"] = compared
+    runs = [{key: x for key, x in card.items() if key not in dropped} for card in cards]
     path.unlink(missing_ok=True)
-    if history:
-        _write_json(history, path)
+    if runs:
+        *earlier, last = runs
+        _write_json({"earlier_runs": earlier, "training": last}, path)
 
 
 def _write_repository(model, weights, entry, repository, folder):

@@ -16,6 +16,7 @@ import numpy as np
 from keras_shiftmlp.kernels.device import is_faster_with_xla
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
+from keras_shiftmlp.programs import keep_compiled_programs
 from keras_shiftmlp.training.arguments import check_arguments
 from keras_shiftmlp.training.batches import Augmentation, evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
@@ -75,7 +76,8 @@ def train(
     average at the end. A short run lowers the momentum, so that the average spans at most a tenth
     of the updates; the card has the lowered value. The statistics of BatchNormalizations are not
     averaged: they are those of the last batches. With `accumulate`, each batch counts in them.
-    After a run the model has a new AdamW and is ready for `fit` and `save`.
+    After a run the model has a new AdamW and is ready for `fit` and `save`. On JAX, the compiled
+    programs are kept in `~/.keras/keras_shiftmlp/jax` for the next process.
 
     The folder `out` holds `settings.json`, `log.csv` with a row after each epoch, and `state/`
     until the end. A finished run adds `card.json`, `curves.png` (with Matplotlib) and
@@ -195,6 +197,8 @@ def train(
     card |= {key: value for key, value in options.items() if value is not None}
     card = json.loads(json.dumps(card))  # as read from the file: tuples become lists
     check_settings(out, card)
+    if keras.backend.backend() == "jax":
+        keep_compiled_programs()
     writes = shard[0] == 0
     resume = Resume(out, seed, writes)
     batches = training_batches(
