@@ -80,7 +80,7 @@ def test_only_public_keras_in_the_package(path):
 
 # Folders and modules from the ground up; those of one line know nothing of each other.
 FLOORS = [
-    "downloads kernels naming",
+    "downloads kernels naming programs",
     "layers",
     "checkpoints finetuning",
     "models catalogue",
@@ -115,6 +115,7 @@ def test_no_import_leads_upward():
             top, imported, *_ = [*name.split("."), "__init__"]
             imported = homes.get(imported, imported)
             if top == "keras_shiftmlp" and imported != room and "__" not in imported + room:
+                assert {room, imported} <= floors.keys(), f"FLOORS lacks {room} or {imported}"
                 assert floors[imported] < floors[room], f"{path} imports {name}, which is above it"
 
 
