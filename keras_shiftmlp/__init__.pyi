@@ -10,7 +10,7 @@ from . import training as training
 from . import visualization as visualization
 from .catalogue import list_weights as list_weights
 from .catalogue import weights_info as weights_info
-from .checkpoints import WeightsNotAvailableError as WeightsNotAvailableError
+from .checkpoints.find import WeightsNotAvailableError as WeightsNotAvailableError
 from .finetuning import enable_lora as enable_lora
 from .finetuning import merge_lora as merge_lora
 from .finetuning import rematerialize as rematerialize

@@ -1,6 +1,7 @@
 """What is known of the published checkpoints: `list_weights` and `weights_info`."""
 
-from keras_shiftmlp.checkpoints import fetch, manifest
+from keras_shiftmlp.checkpoints import manifest
+from keras_shiftmlp.downloads import fetch
 
 COLUMNS = (
     "model", "tag", "dataset", "image_size", "classes", "params", "top1", "top1_source", "license",

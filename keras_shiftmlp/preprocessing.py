@@ -10,8 +10,8 @@ import keras
 import numpy as np
 
 from keras_shiftmlp.catalogue import published_info
-from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.checkpoints.manifest import class_names as class_names_of
+from keras_shiftmlp.downloads import cache
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing
 from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.image_model import ImageModel

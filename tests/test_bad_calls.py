@@ -6,7 +6,7 @@ import pytest
 from cases import once
 
 import keras_shiftmlp as k
-from keras_shiftmlp import checkpoints
+from keras_shiftmlp.downloads import fetch as downloads
 
 pytestmark = once
 TINY = dict(patch_sizes=(4, 2), dims=(8, 8), depths=(1, 1))
@@ -98,7 +98,7 @@ def test_checks_come_before_any_download(call, message, monkeypatch):
     def fetch(*args, **kwargs):
         raise AssertionError("a download began before the arguments were checked")
 
-    monkeypatch.setattr(checkpoints.fetch, "fetch", fetch)
+    monkeypatch.setattr(downloads, "fetch", fetch)
     with pytest.raises(ValueError, match=message):
         call()
 

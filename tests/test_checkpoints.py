@@ -22,7 +22,8 @@ from cases import BACKEND, HERE, MODEL_CASES, once, run
 from families import GOLDEN
 
 import keras_shiftmlp as k
-from keras_shiftmlp.checkpoints import containers, fetch, manifest, places
+from keras_shiftmlp.checkpoints import containers, manifest
+from keras_shiftmlp.downloads import fetch, places
 
 DATA = HERE / "golden_data"
 # Source layout of each reference file, and the ending its kind of file usually has.
@@ -275,6 +276,9 @@ def test_table_of_weights(home):
         config = getattr(k, row["model"]).config
         width = config["dim"] if "dim" in config else config["dims"][-1]
         assert row["params"] == params + ((row["classes"] or 0) - classes) * (width + 1)
+        # Eight digits detect damage, but not forgery.
+        prefix = k.weights_info(row["model"], row["tag"])["files"][0].get("sha256_prefix")
+        assert ("checksum" in row["verified_by"]) == bool(prefix)
         if row["host"] == "storage.googleapis.com":
             # An .npz adds a few hundred bytes per array to its numbers.
             assert 0 < row["size"] - 4 * row["params"] < 100_000
@@ -390,8 +394,8 @@ def test_file_is_read_once_on_first_use(home, server, monkeypatch):
     path = write_original("mixer_timm_erf", folder)
     (folder / "manifest.json").write_text(json.dumps([own_entry("mixer_timm_erf", path.name)]))
     monkeypatch.setenv(places.ENVIRONMENT, url)
-    read, calls = containers.read, []
-    monkeypatch.setattr(containers, "read", lambda x: calls.append(x) or read(x))
+    load, calls = containers.load, []
+    monkeypatch.setattr(containers, "load", lambda x: calls.append(x) or load(x))
     for count, weights in enumerate((f"{url}/{path.name}", "ours"), 1):
         check_logits(
             "mixer_timm_erf", build("mixer_timm_erf", weights, include_preprocessing=False)

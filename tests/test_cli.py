@@ -17,8 +17,8 @@ from PIL import Image
 
 import keras_shiftmlp
 from keras_shiftmlp import cli, prediction, training, visualization
-from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.cli import arguments, plotting, program
+from keras_shiftmlp.downloads import cache
 
 DATA = HERE.parents[1] / "shared" / "data"
 COMMANDS = (

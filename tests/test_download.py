@@ -22,9 +22,10 @@ import numpy as np
 import pytest
 from cases import BACKEND
 
-from keras_shiftmlp.checkpoints import cache, containers
-from keras_shiftmlp.checkpoints import fetch as download
-from keras_shiftmlp.checkpoints.fetch import DownloadError, fetch
+from keras_shiftmlp.checkpoints import containers
+from keras_shiftmlp.downloads import cache
+from keras_shiftmlp.downloads import fetch as download
+from keras_shiftmlp.downloads.fetch import DownloadError, fetch
 
 pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="runs once, on numpy")
 
@@ -36,8 +37,8 @@ PAGE = b"<!DOCTYPE html><html><head><title>Please sign in</title></head></html>"
 CHILD = """
 import sys
 from pathlib import Path
-from keras_shiftmlp.checkpoints import cache
-from keras_shiftmlp.checkpoints import fetch as download
+from keras_shiftmlp.downloads import cache
+from keras_shiftmlp.downloads import fetch as download
 download.BACKOFF = 0
 """
 

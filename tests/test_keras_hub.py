@@ -16,6 +16,7 @@ from cases import BACKEND, HERE, MODEL_CASES, TRAINS, once_on_torch
 
 import keras_shiftmlp as k
 from keras_shiftmlp.catalogue import list_weights, weights_info
+from keras_shiftmlp.checkpoints import find
 from keras_shiftmlp.publishing import publish
 from keras_shiftmlp.publishing.model_card import model_card
 
@@ -278,7 +279,6 @@ def test_a_name_asks_for_the_authors_file(monkeypatch):
         asked.append(source["url"])
         raise OSError("no network")
 
-    find = importlib.import_module("keras_shiftmlp.checkpoints.find")
     monkeypatch.setattr(find, "published_file", no_network)
     with pytest.raises(OSError, match="No source gave the file of ResMLPS12 imagenet"):
         hub.Backbone.from_preset("resmlp_s12_imagenet")

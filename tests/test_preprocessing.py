@@ -10,8 +10,8 @@ from cases import BACKEND, HERE, MODEL_CASES, run
 from PIL import Image
 
 import keras_shiftmlp as k
-from keras_shiftmlp.checkpoints import cache
 from keras_shiftmlp.checkpoints.manifest import class_names
+from keras_shiftmlp.downloads import cache
 
 PHOTOS = Path(HERE, "..", "..", "shared", "data", "imagenet_samples.tar")
 

@@ -12,8 +12,9 @@ from cases import BACKEND, run
 import keras_shiftmlp as k
 from keras_shiftmlp import cli, publishing
 from keras_shiftmlp.benchmark import originals
-from keras_shiftmlp.checkpoints import containers, places
-from keras_shiftmlp.checkpoints.cache import sha256_of
+from keras_shiftmlp.checkpoints import containers
+from keras_shiftmlp.downloads import places
+from keras_shiftmlp.downloads.cache import sha256_of
 from keras_shiftmlp.publishing.checkpoints import save_safetensors
 from keras_shiftmlp.publishing.model_card import model_card
 

@@ -42,6 +42,12 @@ def test_on_a_folder_of_pictures(tmp_path):
     check(tmp_path / "out", run.stdout)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+def test_starts_without_tensorflow_as_backend():
+    run = subprocess.run([sys.executable, QUICKSTART, "--help"], capture_output=True, text=True)
+    assert run.returncode == 0 and "--tfds" in run.stdout, run.stderr
+
+
 @on_tensorflow
 def test_on_tensorflow_datasets(tmp_path):
     """With a network that compiles quickly, since only the source of the pictures differs."""

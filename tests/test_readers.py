@@ -241,7 +241,7 @@ def path(tmp_path):
 
 def test_npz(path):
     path.write_bytes(npz(ARRAYS))
-    assert containers.container(path) == "npz" and containers.metadata(path) == {}
+    assert containers.container(path) == "npz" and containers.load(path).metadata == {}
     assert_same(containers.read(path), ARRAYS)
     assert_same(containers.read(str(path)), ARRAYS)
 
@@ -266,7 +266,7 @@ def test_safetensors(path):
     arrays["bfloat16"] = RNG.normal(size=(3, 2)).astype(ml_dtypes.bfloat16)
     path.write_bytes(safetensors_numpy.save(arrays, metadata={"format": "pt"}))
     assert containers.container(path) == "safetensors"
-    assert containers.metadata(path) == {"format": "pt"}
+    assert containers.load(path).metadata == {"format": "pt"}
     assert_same(dict(sorted(containers.read(path).items())), dict(sorted(arrays.items())))
 
 

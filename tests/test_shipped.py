@@ -11,8 +11,8 @@ from cases import BACKEND, HERE, TRAINS
 from PIL import Image
 
 import keras_shiftmlp
-from keras_shiftmlp.checkpoints.cache import sha256_of
 from keras_shiftmlp.checkpoints.manifest import SHIPPED
+from keras_shiftmlp.downloads.cache import sha256_of
 from keras_shiftmlp.models.macs import count_parameters
 
 PICTURES = HERE.parents[1] / "shared" / "data" / "cifar10.tar.xz"

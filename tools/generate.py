@@ -14,7 +14,6 @@ import os
 import re
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +75,9 @@ TABLES = {
     ("docs/api/models.md", "constructors"): tables.constructors,
     ("docs/weights.md", "shipped"): tables.shipped_table,
     **{
-        (f"docs/{page}.md", "sizes"): partial(tables.sizes_table, page, read("models.json"))
+        (f"docs/{page}.md", "sizes"): lambda page=page: tables.sizes_table(
+            page, read("models.json")
+        )
         for page in tables.family_pages()
     },
     ("docs/performance.md", "gpu"): lambda: (

@@ -16,8 +16,8 @@ import numpy as np
 
 import keras_shiftmlp
 from keras_shiftmlp.checkpoints import containers, manifest, sources
-from keras_shiftmlp.checkpoints.cache import sha256_of
 from keras_shiftmlp.checkpoints.find import published_file
+from keras_shiftmlp.downloads.cache import sha256_of
 
 
 def load(entry: dict, source: dict):

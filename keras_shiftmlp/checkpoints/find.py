@@ -3,21 +3,13 @@
 import dataclasses
 import logging
 import os
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from keras_shiftmlp.checkpoints import (
-    cache,
-    fetch,
-    google_drive,
-    hugging_face,
-    manifest,
-    places,
-)
-
-if TYPE_CHECKING:
-    from keras_shiftmlp.checkpoints.port import WeightFile
+from keras_shiftmlp.checkpoints import containers, manifest
+from keras_shiftmlp.checkpoints.port import WeightFile
+from keras_shiftmlp.downloads import cache, fetch, hugging_face, places
+from keras_shiftmlp.layers.names import HEAD
 
 logger = logging.getLogger("keras_shiftmlp")
 
@@ -45,7 +37,7 @@ class Checkpoint:
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     preprocessing: str | dict | None = None
     class_names: tuple[str, ...] | None = None
-    file: "WeightFile | None" = None
+    file: WeightFile | None = None
     entry: dict | None = None
 
     @property
@@ -82,16 +74,31 @@ class Checkpoint:
         elif self.entry is not None:
             path, known = _fetch(self.entry)
             try:
-                file = _open_entry({**self.entry, **known}, path, self.received, family)
-                self._fill(layers, file, grid)
+                self._fill(layers, self._open({**self.entry, **known}, path, family), grid)
             except ValueError:
                 # The content is wrong, and no published hash says that the file is the right one.
                 if not known.get("sha256"):
                     cache.discard(path)
                 raise
 
+    def _open(self, entry, path, family):
+        """The file of the entry, if it has the entry's layout and number of classes."""
+        file = WeightFile(path, self.received, family)
+        if entry["classes"] is None:
+            file.classes = None  # a head in the file was not trained
+        for fact, expected, received in (
+            ("number of classes", entry["classes"], file.classes),
+            ("layout", entry["source"] or file.source, file.source),
+        ):
+            if received != expected:
+                raise ValueError(
+                    f"The file of {entry['model']} {entry['tag']} should have the {fact} "
+                    f"{expected}. Received: {received}"
+                )
+        return file
+
     def _fill(self, layers, file, grid):
-        fresh = [x for x in layers if x.name == "predictions" and x.units != file.classes]
+        fresh = [x for x in layers if x.name == HEAD and x.units != file.classes]
         file.load([layer for layer in layers if layer not in fresh], grid)
         for head in fresh:
             logger.warning(
@@ -156,11 +163,12 @@ def _of_tag(model, family, tag):
 
 
 def _of_address(url, family):
-    ending = re.sub(r"[^\w.-]", "_", url.partition("?")[0].rstrip("/").split("/")[-1])
-    folder = cache.cache_folder(url)
-    from keras_shiftmlp.checkpoints import containers  # imports NumPy
-
-    path = fetch.fetch(url, ending, looks_right=containers.container, folder=folder)
+    path = fetch.fetch(
+        url,
+        fetch.filename_of(url),
+        looks_right=containers.container,
+        folder=cache.cache_folder(url),
+    )
     try:
         return _of_file(path, fetch.redacted(url), family)
     except ValueError:
@@ -169,29 +177,8 @@ def _of_address(url, family):
 
 
 def _of_file(path, received, family):
-    file = _open(path, received, family)
+    file = WeightFile(path, received, family)
     return Checkpoint(received, file.classes, file.hyperparameters, file=file)
-
-
-def _open(path, received, family):
-    from keras_shiftmlp.checkpoints.port import WeightFile  # imports Keras; `list_weights` does not
-
-    return WeightFile(path, received, family)
-
-
-def _open_entry(entry, path, received, family):
-    """The file of an entry, if it has the entry's layout and number of classes."""
-    file = _open(path, received, family)
-    if entry["classes"] is None:
-        file.classes = None  # a head in the file was not trained
-    name = f"The file of {entry['model']} {entry['tag']}"
-    if file.classes != entry["classes"]:
-        raise ValueError(f"{name} should have {entry['classes']} classes. Received: {file.classes}")
-    if entry["source"] and file.source != entry["source"]:
-        raise ValueError(
-            f"{name} should have the layout {entry['source']}. Received: {file.source}"
-        )
-    return file
 
 
 def _fetch(entry):
@@ -199,21 +186,18 @@ def _fetch(entry):
 
     The user's place may hold a copy of a published file; it comes first.
     """
-    own, place, failures, wrong = places.own(), entry.get("place"), [], False
+    own, failures, wrong = places.own(), [], False
     tries = []
     for known in entry["files"]:
-        end = google_drive.file_id(known["url"]) or known["url"].split("/")[-1]
         # Several models have a file of one name, such as Mixer-B_16.npz.
-        name = entry.get("file") or f"{entry['model']}.{entry['tag']}.{end}"
-        tries.append((place, name, known))
-    if own and not place:
-        copies = [
-            (own, name, {**known, "url": places.address(own, name)}) for _, name, known in tries
-        ]
-        tries = copies + tries
-    for where, name, known in tries:
+        name = f"{entry['model']}.{entry['tag']}.{fetch.filename_of(known['url'])}"
+        tries.append((entry.get("place"), entry.get("file") or name, known))
+    if own and "place" not in entry:
+        copies = [(name, {**known, "url": places.address(own, name)}) for _, name, known in tries]
+        tries = [(own, *copy) for copy in copies] + tries
+    for place, name, known in tries:
         try:
-            return published_file(known, name, where), known
+            return published_file(known, name, place), known
         except (OSError, ValueError, ImportError) as error:
             failures.append(f"{fetch.redacted(known['url'])}: {error}")
             wrong |= isinstance(error, ValueError)
@@ -245,8 +229,6 @@ def published_file(source: dict, name: str, place: str | None = None) -> Path:
         return hugging_face.file(url, sha256)
     if not url.startswith(("http://", "https://")):
         return cache.verified(Path(url), sha256)
-    from keras_shiftmlp.checkpoints import containers  # imports NumPy
-
     return fetch.fetch(
         url,
         name,

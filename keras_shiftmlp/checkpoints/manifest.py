@@ -6,7 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import cache, fetch, places, sources
+from keras_shiftmlp.checkpoints import sources
+from keras_shiftmlp.downloads import cache, fetch, places
 from keras_shiftmlp.naming import plain_name
 
 # The authors' checkpoints, one file per family.

@@ -38,11 +38,12 @@ class WeightFile:
     """
 
     def __init__(self, path: str | os.PathLike, received: str, family: str):
-        self._received, self._arrays = received, containers.read(path)
-        self._keras_keys = containers.container(path) == "h5"
+        contents = containers.load(path)
+        self._received, self._arrays = received, contents.arrays
+        self._keras_keys = contents.kind == "h5"
         self.source, self.hyperparameters, self._table = None, {}, IDENTITY
         head = f"{HEAD}/0" if self._keras_keys else f"{HEAD}/kernel"
-        if not self._keras_keys and containers.metadata(path).get("format") != FORMAT:
+        if not self._keras_keys and contents.metadata.get("format") != FORMAT:
             source = sources.recognise(self._arrays, received)
             if source.family != family:
                 raise ValueError(
@@ -91,7 +92,8 @@ def port(
     absent = {HEAD, POOLED_NORM} - {layer.name for layer in layers}
     filled, problems = {}, []
     for key, array in arrays.items():
-        match, target, change = _find_row(rows, key)
+        matches = ((pattern.fullmatch(key), target, change) for pattern, target, change in rows)
+        match, target, change = next((x for x in matches if x[0]), (None, None, as_is))
         if match is None:
             problems.append(f"no use for {key!r}")
             continue
@@ -157,11 +159,3 @@ def _sublayer(layer, parts):
     for part in parts:
         layer = getattr(layer, part, None)
     return layer
-
-
-def _find_row(rows, key):
-    for pattern, target, change in rows:
-        match = pattern.fullmatch(key)
-        if match:
-            return match, target, change
-    return None, None, as_is

@@ -2,19 +2,18 @@
 
 import contextlib
 import dataclasses
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import keras
 
-from keras_shiftmlp import checkpoints
+from keras_shiftmlp.checkpoints import find
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.layers.image_preprocessing import PRESETS, ImagePreprocessing, named_preset
 from keras_shiftmlp.models._arguments import check_common, resolve_shape
-from keras_shiftmlp.models._signature import default_name, docstring, signature
+from keras_shiftmlp.models._signature import default_name, docstring, parameters, signature
 from keras_shiftmlp.models.image_model import ImageModel
 
 # Stands for the constructor's own default of `weights`.
@@ -58,16 +57,16 @@ class Constructor:
     head_initializer: str | dict[str, Any] = "zeros"
 
     def __post_init__(self):
-        own = inspect.signature(self.network).parameters.values()
-        defaults = {parameter.name: parameter.default for parameter in own}
+        defaults = {x.name: x.default for x in parameters(self.network)}
+        shown = signature(self)
         values = {
             "config": {**defaults, **self.config},
             "family": self.family or self.name,
             "__name__": self.name,
             "__qualname__": self.name,
             "__module__": self.network.__module__,
-            "__doc__": docstring(self),
-            "__signature__": signature(self),
+            "__doc__": docstring(self, shown),
+            "__signature__": shown,
         }
         for field, value in values.items():
             object.__setattr__(self, field, value)  # the dataclass is frozen
@@ -144,7 +143,7 @@ class Constructor:
         if None not in shape and shape[0] == shape[1]:
             facts["image_size"] = shape[0]
 
-        checkpoint = checkpoints.find(self.name, self.family, weights)
+        checkpoint = find.find(self.name, self.family, weights)
         if checkpoint is not None:
             required = self._check_checkpoint(checkpoint, hyperparameters, shape)
             features = self.network(**{**hyperparameters, **required})

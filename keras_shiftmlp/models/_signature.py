@@ -1,7 +1,9 @@
 """What `help()` and `inspect.signature` show of a constructor."""
 
+import functools
 import inspect
 import textwrap
+from collections.abc import Callable
 
 from keras_shiftmlp.models.image_model import ImageModel
 
@@ -53,20 +55,25 @@ def default_name(constructor) -> str:
     return "_".join(filter(None, (constructor.family.lower(), size.lower())))
 
 
+@functools.cache
+def parameters(function: Callable) -> tuple[inspect.Parameter, ...]:
+    """The parameters of a function; all sizes of a family share one."""
+    return tuple(inspect.signature(function).parameters.values())
+
+
 def signature(constructor) -> inspect.Signature:
     """The common arguments with the constructor's defaults, then the hyper-parameters."""
-    own = inspect.signature(constructor.network).parameters.values()
-    common = list(inspect.signature(type(constructor).__call__).parameters.values())[1:-1]
+    common = parameters(type(constructor).__call__)[1:-1]
     defaults = {"name": default_name(constructor), "weights": constructor.weights}
     common = [p.replace(default=defaults.get(p.name, p.default)) for p in common]
     own = [
         p.replace(kind=p.KEYWORD_ONLY, default=constructor.config.get(p.name, p.default))
-        for p in own
+        for p in parameters(constructor.network)
     ]
     return inspect.Signature([*common, *own], return_annotation=ImageModel)
 
 
-def docstring(constructor) -> str:
+def docstring(constructor, signature: inspect.Signature) -> str:
     """The network's docstring with the common arguments, under the size's first line."""
     own, _, rest = inspect.cleandoc(constructor.network.__doc__ or "").partition("\n\nReference:")
     if constructor.family and constructor.is_size:
@@ -76,13 +83,12 @@ def docstring(constructor) -> str:
         rest = rest.partition("\n\nExample:")[0]
     size = FREE_SIZE if constructor.any_size else FIXED_SIZE
     common = COMMON_ARGUMENTS.format(input_shape=size.format(size=constructor.image_size))
-    text = f"{own}\n{common}\nDefaults:\n{_defaults(constructor)}\n"
+    text = f"{own}\n{common}\nDefaults:\n{_defaults(signature)}\n"
     return f"{text}\nReference:{rest}" if rest else text
 
 
-def _defaults(constructor) -> str:
+def _defaults(signature) -> str:
     """All arguments with their defaults. `help()` cuts the signature of an object."""
-    parameters = signature(constructor).parameters.values()
-    text = ", ".join(f"{parameter.name}={parameter.default!r}" for parameter in parameters)
+    text = ", ".join(f"{x.name}={x.default!r}" for x in signature.parameters.values())
     indent = "    "
     return textwrap.fill(text, 96, initial_indent=indent, subsequent_indent=indent)

@@ -13,8 +13,9 @@ import ml_dtypes
 import numpy as np
 import safetensors.numpy
 
-from keras_shiftmlp.checkpoints import cache, containers
+from keras_shiftmlp.checkpoints import containers
 from keras_shiftmlp.checkpoints.port import FORMAT
+from keras_shiftmlp.downloads import cache
 from keras_shiftmlp.finetuning import merge_lora
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.models import ImageModel

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import ml_dtypes
 import numpy as np
 
-# Bytes of everything except arrays; a layer takes about 4 KB.
+# The most bytes besides the arrays; a layer takes about 4 KB.
 MAX_STRUCTURE = 32 << 20
 MAX_NAME = 1 << 10
 # Version 1, addresses and lengths of 8 bytes, nodes of the usual widths, no user block.
@@ -84,7 +84,7 @@ class _File:
             raise ValueError(f"it has {size} bytes in place of {end}")
 
     def _go_to(self, address, count):
-        """Checks and marks a piece of the file, before it is read or memory is allocated."""
+        """Checks and records a range of bytes before it is read or memory is allocated for it."""
         self._left -= count
         if address > self._size - count or self._left < 0:
             raise ValueError(f"{count} bytes at {address} would reach beyond the file")
@@ -106,7 +106,7 @@ class _File:
         return struct.unpack_from(layout, data, len(start))
 
     def check_pieces(self):
-        """Refuses a file in which two pieces overlap: an address is wrong."""
+        """Refuses a file in which two ranges overlap, since one address must be wrong."""
         for (_, end), (start, _) in itertools.pairwise(sorted(self._pieces)):
             if end > start:
                 raise ValueError(f"two parts of it lie at byte {start}")

@@ -229,8 +229,14 @@ def _storage(pid, storages):
     return storage
 
 
-def arrays_of_zip(archive: Archive) -> Iterator[Declared]:
-    """The state dict in a file of the zip format."""
+def arrays(file: BinaryIO, size: int) -> Iterator[Declared]:
+    """The state dict in an open file of `size` bytes."""
+    is_zip = file.read(2) == b"PK"
+    file.seek(0)
+    return _arrays_of_zip(Archive(file, size)) if is_zip else _arrays_of_legacy(file, size)
+
+
+def _arrays_of_zip(archive):
     tops = [x.split("/")[0] for x in archive.entries if re.fullmatch(r"[^/]+/data\.pkl", x)]
     if len(tops) != 1:
         raise ValueError(f"the zip file has {len(tops)} entries data.pkl one folder deep")
@@ -251,8 +257,8 @@ def arrays_of_zip(archive: Archive) -> Iterator[Declared]:
     return _weights(content, lambda storage: read(f"data/{storage.key}", storage.size()))
 
 
-def arrays_of_legacy(file: BinaryIO, size: int) -> Iterator[Declared]:
-    """The state dict in a file of the older format.
+def _arrays_of_legacy(file, size):
+    """A file of the older format.
 
     It has five pickles (magic number, version, machine, object, keys), then one storage per key.
     """

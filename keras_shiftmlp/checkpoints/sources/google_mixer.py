@@ -1,14 +1,14 @@
 """Google's Mixer files (`.npz`), in flax's names and in the older ones before flax linen."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, row
+from keras_shiftmlp.checkpoints.sources import Source, row
 
 
-def _layer(theirs: str, ours: str) -> list[Row]:
+def _layer(theirs, ours):
     """The rows of a layer; flax has Keras's shapes."""
     return [row(f"{theirs}/{name}", f"{ours}/{name}") for name in ("kernel", "bias")]
 
 
-def _norm(theirs: str, ours: str) -> list[Row]:
+def _norm(theirs, ours):
     return [row(f"{theirs}/scale", f"{ours}/gamma"), row(f"{theirs}/bias", f"{ours}/beta")]
 
 

@@ -1,9 +1,9 @@
 """State dicts of the S2-MLP and S2-MLPv2 code in liuruiyang98/Jittor-MLP (its PyTorch side)."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm
 
 
-def _block(theirs: str, ours: str) -> list[Row]:
+def _block(theirs, ours):
     """The rows that the blocks of both versions share."""
     return [
         *norm(f"{theirs}.0.norm", f"{ours}_spatial_norm"),

@@ -1,9 +1,9 @@
 """State dicts of the released AS-MLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm
 
 
-def _downsampling(stage: int) -> list[Row]:
+def _downsampling(stage):
     """The rows of the layers after a stage; here they are the stem of the next stage."""
     theirs, ours = f"layers.{stage}.downsample", f"stage_{stage + 1}_stem"
     return [

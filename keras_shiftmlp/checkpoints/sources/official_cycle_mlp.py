@@ -1,17 +1,9 @@
 """State dicts of the released CycleMLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import (
-    Row,
-    Source,
-    conv2d,
-    linear,
-    norm,
-    row,
-    split_attention,
-)
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, row, split_attention
 
 
-def _block(theirs: str, ours: str) -> list[Row]:
+def _block(theirs, ours):
     """The rows of the blocks of one stage."""
     return [
         *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
@@ -29,7 +21,7 @@ def _block(theirs: str, ours: str) -> list[Row]:
     ]
 
 
-def _stage(stage: int) -> list[Row]:
+def _stage(stage):
     """The rows of a stage and of the layer before it; both count as modules of `network`."""
     stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"
     return [

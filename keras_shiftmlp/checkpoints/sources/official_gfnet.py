@@ -1,9 +1,9 @@
 """State dicts of the released GFNet code (`.pth`, under `model`), of GFNet and of the pyramid."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm, row
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, row
 
 
-def _blocks(theirs: str, ours: str) -> list[Row]:
+def _blocks(theirs, ours):
     """The rows of the blocks, and of the end of the network."""
     return [
         *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
@@ -29,10 +29,7 @@ PYRAMID = [
 
 SOURCES = [
     Source(
-        "official_gfnet",
-        family="GFNet",
-        marker="blocks.0.filter.complex_weight",
-        table=STATE_DICT,
+        "official_gfnet", family="GFNet", marker="blocks.0.filter.complex_weight", table=STATE_DICT
     ),
     Source(
         "official_gfnet_h",

@@ -1,7 +1,6 @@
 """State dicts of the released Hire-MLP code (`.pth`, under `model`)."""
 
 from keras_shiftmlp.checkpoints.sources import (
-    Row,
     Source,
     conv2d,
     dense,
@@ -17,7 +16,7 @@ from keras_shiftmlp.checkpoints.sources import (
 REGION_SIZES = (4, 3, 3, 2)
 
 
-def _stage(stage: int, region_size: int) -> list[Row]:
+def _stage(stage, region_size):
     """The rows of a stage's blocks, and of the downsampling before the stage."""
 
     def order(array):

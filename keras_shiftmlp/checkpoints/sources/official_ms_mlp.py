@@ -1,16 +1,16 @@
 """State dicts of the released MS-MLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, depthwise, linear, norm, row
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, depthwise, linear, norm, row
 
 
-def _stem(theirs: str, stage: int) -> list[Row]:
+def _stem(theirs, stage):
     return [
         *conv2d(f"{theirs}.proj", f"stage_{stage}_stem"),
         *norm(f"{theirs}.norm", f"stage_{stage}_stem_norm"),
     ]
 
 
-def _branch(theirs: str, ours: str) -> list[Row]:
+def _branch(theirs, ours):
     """The rows of the depthwise convolutions along one axis."""
     theirs, ours = f"{_BLOCK}.{theirs}.#", f"{_OURS}_mix_shift/{ours}_#"
     return [

@@ -1,9 +1,9 @@
 """State dicts of the released ShiftViT code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm, official_as_mlp
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, official_as_mlp
 
 
-def _downsampling(stage: int) -> list[Row]:
+def _downsampling(stage):
     """The rows of the layers after a stage; here they are the stem of the next stage."""
     theirs, ours = f"layers.{stage}.downsample", f"stage_{stage + 1}_stem"
     return [*norm(f"{theirs}.norm", f"{ours}_norm"), *conv2d(f"{theirs}.reduction", ours)]

@@ -1,9 +1,9 @@
 """State dicts of the released Vision Permutator code (`.pth`, plain or under `state_dict`)."""
 
-from keras_shiftmlp.checkpoints.sources import Row, Source, conv2d, linear, norm, split_attention
+from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, split_attention
 
 
-def _block(theirs: str, ours: str) -> list[Row]:
+def _block(theirs, ours):
     """The rows of the blocks of one stage."""
     return [
         *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
@@ -17,7 +17,7 @@ def _block(theirs: str, ours: str) -> list[Row]:
     ]
 
 
-def _state_dict(downsampling: int | None) -> list[Row]:
+def _state_dict(downsampling):
     """The table of a network with a downsampling after one stage, or with none.
 
     The downsampling counts as a module of `network`, so the later stages have one number more.

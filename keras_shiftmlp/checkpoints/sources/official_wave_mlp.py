@@ -1,7 +1,6 @@
 """State dicts of the released Wave-MLP code (`.pth.tar`)."""
 
 from keras_shiftmlp.checkpoints.sources import (
-    Row,
     Source,
     as_is,
     conv2d,
@@ -25,7 +24,7 @@ def _pairs(array):
     return depthwise(array.reshape(2 * channels, 1, kh, kw))
 
 
-def _stage(stage: int) -> list[Row]:
+def _stage(stage):
     """The rows of a stage's blocks, and of the downsampling before the stage."""
     block, ours = f"network.{2 * stage}.#", f"stage_{stage}_block_#"
     stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"

@@ -10,7 +10,7 @@ import tempfile
 import urllib.parse
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints import fetch, hugging_face
+from keras_shiftmlp.downloads import fetch, hugging_face
 
 ENVIRONMENT = "KERAS_SHIFTMLP_WEIGHTS"
 MANIFEST_BYTES = 2**24

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.checkpoints import cache, google_drive
+from keras_shiftmlp.downloads import cache, google_drive
 
 if TYPE_CHECKING:
     import requests
@@ -134,6 +134,12 @@ def redacted(url: str) -> str:
     return f"{address}?..." if query else address
 
 
+def filename_of(url: str) -> str:
+    """A name for the file of a URL: the end of its path, or the id of a file on Google Drive."""
+    end = url.partition("?")[0].rstrip("/").split("/")[-1]
+    return google_drive.file_id(url) or re.sub(r"[^\w.-]", "_", end)
+
+
 def is_url(url: Any) -> bool:
     """Whether `url` is an `http(s)://` URL in ASCII."""
     try:
@@ -154,7 +160,7 @@ def _download(url: str, file: cache.CachedFile, max_bytes: int) -> str:
             return file.check(file.part, md5)
         except ValueError as error:
             file.discard_part()
-            # The piece of an earlier try may be at fault.
+            # The part of an earlier try may be damaged.
             if not resumed or attempt == TRIES - 1:
                 raise
             reasons.append(str(error))
@@ -171,8 +177,7 @@ def _transfer(url: str, file: cache.CachedFile, max_bytes: int) -> tuple[str | N
         google_drive.download(url, file.part)
         return None, False
     notes, offset, headers = file.notes(), 0, {}
-    # Two pieces are joined only if a validator says that they are of one file, or a hash will show
-    # it.
+    # Resume only if a validator shows that both pieces belong to one file, or a hash will show it.
     if notes.get("url") == cache.digest_of(url) and (notes["validator"] or file.known_hash()):
         offset = file.part_size()
     if offset and offset == notes["total"]:
@@ -223,7 +228,7 @@ def _append(chunks, file, got, total):
         for chunk in chunks:
             got += len(chunk)
             part.write(chunk)
-            part.flush()  # what came before a crash is not asked for again
+            part.flush()  # a later run resumes behind what is on disk
             bar.advance(task, len(chunk))
         os.fsync(part.fileno())
     return got
@@ -266,7 +271,7 @@ def _ask(url: str, headers: Mapping[str, str]) -> Iterator["requests.Response"]:
 
     Inside the block, network errors become `_TryAgain`, or `DownloadError` if they would recur.
     """
-    # Imported on first use: they take longer than all else that a table of checkpoints needs.
+    # Imported on first use: they are slow to import, and `list_weights` needs neither.
     import requests
     import urllib3
 
@@ -285,7 +290,7 @@ def _ask(url: str, headers: Mapping[str, str]) -> Iterator["requests.Response"]:
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             cause = _root(error)
-            # A ValueError is an address that makes no sense.
+            # A ValueError is an invalid address.
             lasting = isinstance(error, (ValueError, requests.TooManyRedirects)) or isinstance(
                 cause, ssl.SSLCertVerificationError
             )
@@ -308,7 +313,7 @@ def _vet_address(response, **_):
     url = response.headers["Location"]
     with contextlib.suppress(ValueError):
         url = urllib.parse.urljoin(response.url, url)
-    # From https to http, anybody on the way could swap the file.
+    # On plain http, anyone between server and client could replace the file.
     if not is_url(url) or (parts.scheme == "https" and not url.startswith("https:")):
         raise DownloadError(f"a redirect to {redacted(url)!r} came, which is not followed")
 

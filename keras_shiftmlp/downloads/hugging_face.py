@@ -4,7 +4,7 @@ import re
 import urllib.parse
 from pathlib import Path
 
-from keras_shiftmlp.checkpoints.cache import verified
+from keras_shiftmlp.downloads.cache import verified
 
 # What a repository's only weights may be called.
 ENDINGS = (".h5", ".npz", ".pth", ".pt", ".safetensors")
