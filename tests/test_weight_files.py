@@ -63,6 +63,7 @@ def test_variable_paths_of_every_published_size():
     assert {name: published_paths(name) for name in keras_shiftmlp.list_models()} == pinned
 
 
+@once
 def test_what_a_file_will_fill_is_not_drawn_first(case, model):
     with zero_start():
         empty = case.build()
@@ -159,8 +160,15 @@ def test_drop_path_and_dropout_do_not_matter(case, saved, pixels):
     np.testing.assert_array_equal(run(case.build(weights=path), pixels), run(model, pixels))
 
 
-def test_half_precision_files(case, pixels, tmp_path):
+def fill(model):
+    """Sets random weights: OpenVINO compiles a program for each initial value that is read."""
+    rng = np.random.default_rng(0)
+    model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
+
+
+def test_half_precision_files(case, tmp_path):
     model = case.build(dtype="bfloat16")
+    fill(model)
     model.save_weights(tmp_path / "half.weights.h5")
     again = case.build(weights=tmp_path / "half.weights.h5")
     for old, new in zip(model.weights, again.weights):
@@ -171,9 +179,7 @@ def test_half_precision_files(case, pixels, tmp_path):
 def test_safetensors_of_our_own(case, dtype, tmp_path):
     path = tmp_path / "weights.bin"
     model = case.build(dtype=dtype)
-    # OpenVINO compiles a program for each initial value that is read.
-    rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
+    fill(model)
     save_safetensors(model, path)
     stored = safetensors.numpy.load_file(path)
     assert {key: array.dtype.name for key, array in stored.items()} == {
