@@ -261,7 +261,7 @@ def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
     before = run(model, pixels)
     chosen = keras_shiftmlp.enable_lora(model, 2)
     np.testing.assert_allclose(run(model, pixels), before, atol=1e-6)
-    assert len(chosen) >= 4 and all("block" in name for name in chosen)
+    assert len(chosen) >= 2 and all("block" in name for name in chosen)
     trained = {variable.path for variable in model.trainable_variables}
     assert {path.split("/")[-1] for path in trained if "predictions" not in path} == {
         "bias", "lora_kernel_a", "lora_kernel_b",
