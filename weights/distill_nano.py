@@ -1,6 +1,6 @@
-"""Trains the shipped S2MLPNano further: it learns what the other Nano checkpoints answer.
+"""Trains an S2MLPNano further: it learns what the other Nano checkpoints answer.
 
-    python weights/distill_nano.py --data cifar10 --out runs/distilled
+    python weights/distill_nano.py --start runs/s2_mlp/model.keras --data cifar10 --out runs/further
 
 The teachers are `S2MLPv2Nano` and `MSMLPNano` with their shipped weights. They see the images that
 the student sees, and it learns the mean of their probabilities together with the labels. `--data`
@@ -28,9 +28,10 @@ from keras_shiftmlp.models.macs import count_parameters
 STUDENT, TEACHERS = "S2MLPNano", ("S2MLPv2Nano", "MSMLPNano")
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+parser.add_argument("--start", type=Path, required=True, help="model.keras of train_nano.py")
 parser.add_argument("--data", type=Path, required=True)
 parser.add_argument("--out", type=Path, required=True)
-parser.add_argument("--epochs", type=int, default=8)
+parser.add_argument("--epochs", type=int, default=6)
 parser.add_argument("--batch-size", type=int, default=256)
 parser.add_argument("--learning-rate", type=float, default=5e-4)
 parser.add_argument("--warmup", type=float, default=0.05, help="share of the run")
@@ -59,7 +60,7 @@ updates = steps * args.epochs
 # ---------------------------------------------------------------------------------------------
 # The student's network, from the weights of the Keras model.
 
-student = keras_shiftmlp.get_model(STUDENT, weights="cifar10")
+student = keras.models.load_model(args.start, compile=False)
 teachers = [keras_shiftmlp.get_model(name, weights="cifar10") for name in TEACHERS]
 weights = {
     variable.path: torch.tensor(np.array(keras.ops.convert_to_numpy(variable)))
@@ -252,7 +253,7 @@ for variable in student.weights:
     variable.assign(average[variable.path].numpy())
 scores = student.predict(test.resized(size).source, batch_size=1000, verbose=0)
 top1 = float((scores.argmax(1) == test.labels).mean())
-settings = {key: value for key, value in vars(args).items() if key not in ("data", "out")}
+settings = {key: value for key, value in vars(args).items() if key not in ("start", "data", "out")}
 card = {
     "model": STUDENT,
     "teachers": TEACHERS,
