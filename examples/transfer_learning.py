@@ -4,7 +4,7 @@
     python examples/transfer_learning.py --data tfds:tf_flowers/train
     python examples/transfer_learning.py --data flowers --lora 8    # LoRA
     python examples/transfer_learning.py --data flowers --compare --seeds 0 1 2
-    python examples/transfer_learning.py --smoke                    # two minutes, no download
+    python examples/transfer_learning.py --smoke                    # a minute, no download
 
 `--compare` also trains the same network from scratch for as many epochs. Writes to --out:
 curves.png, confusion.png, predictions.png, results.json and model.keras.
@@ -34,7 +34,9 @@ parser.add_argument("--compare", action="store_true", help="train from scratch a
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
 parser.add_argument("--dtype", help="such as mixed_bfloat16")
 parser.add_argument("--out", type=Path, default=Path("outputs/transfer_learning"))
-parser.add_argument("--smoke", action="store_true", help="a short run on scikit-learn's digits")
+parser.add_argument(
+    "--smoke", action="store_true", help="a short run on 300 of scikit-learn's digits"
+)
 args = parser.parse_args()
 logging.basicConfig(format="%(message)s")
 logging.getLogger("keras_shiftmlp").setLevel(logging.INFO)
@@ -48,7 +50,7 @@ if args.smoke:
     digits = load_digits()
     # (N, 8, 8) grey levels of 0..16 -> (N, 8, 8, 3) pixels of 0..255
     pixels = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
-    images = training.load_images((pixels, digits.target)).split(600)[1]
+    images = training.load_images((pixels, digits.target)).split(300)[1]
     args.size, args.epochs, args.head_epochs, args.batch_size = 32, 4, 1, 16
 elif args.data:
     images = training.load_images(args.data)
