@@ -11,11 +11,17 @@ import sys
 
 
 def register() -> None:
-    """Registers all layers and models now, or as soon as Keras has been imported."""
+    """Registers layers, models and optimizers now, or as soon as Keras has been imported."""
     if "keras" in sys.modules:
-        importlib.import_module("keras_shiftmlp.models")
+        _import_classes()
     elif _AfterKeras not in sys.meta_path:
         sys.meta_path.insert(0, _AfterKeras)
+
+
+def _import_classes():
+    # A model that was trained is saved with its optimizer.
+    for module in ("keras_shiftmlp.models", "keras_shiftmlp.kernels.optimizers"):
+        importlib.import_module(module)
 
 
 class _AfterKeras:
@@ -32,7 +38,7 @@ class _AfterKeras:
 
             def load_and_register(module):
                 load(module)
-                importlib.import_module("keras_shiftmlp.models")
+                _import_classes()
 
             spec.loader.exec_module = load_and_register
         return spec

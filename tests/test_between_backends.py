@@ -14,7 +14,7 @@ from cases import BACKEND, HERE, TRAINS, run
 
 import keras_shiftmlp
 from keras_shiftmlp import training
-from keras_shiftmlp.training.optimizers import AdamW
+from keras_shiftmlp.kernels.optimizers import AdamW
 
 FROZEN = HERE / "frozen" / "backends"
 TRAINING = ("tensorflow", "jax", "torch")

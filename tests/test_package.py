@@ -46,6 +46,7 @@ def test_any_import_registers_the_classes(statement):
 import keras
 assert "keras_shiftmlp>ImageModel" in keras.saving.get_custom_objects()
 assert "keras_shiftmlp>SpatialShift" in keras.saving.get_custom_objects()
+assert "keras_shiftmlp>AdamW" in keras.saving.get_custom_objects()
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

@@ -1,15 +1,13 @@
 """AdamW with warm-up, a decaying rate, weight decay of matrices only, and layer-wise rates."""
 
-import math
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 import keras
 from keras import ops
 
+from keras_shiftmlp.kernels.optimizers import Schedule, WarmupDecay
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.training.arguments import check_arguments
-
-Schedule = Literal["cosine", "linear"]
 
 
 class OptimizerSettings(TypedDict):
@@ -126,56 +124,6 @@ def layer_groups(model: keras.Model) -> dict[int, int]:
     # A norm before the first block, or after the last one, belongs to the head.
     order.sort(key=lambda name: name == "head")
     return {variable: order.index(name) for variable, name in groups.items()}
-
-
-@keras.saving.register_keras_serializable(package="keras_shiftmlp")
-class AdamW(keras.optimizers.AdamW):
-    """`keras.optimizers.AdamW` whose `.keras` files open on every backend.
-
-    On PyTorch, Keras 3.15 writes the name of a class that no other backend can use.
-    """
-
-
-@keras.saving.register_keras_serializable(package="keras_shiftmlp")
-class WarmupDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear warm-up from `start` to `peak`, then cosine or linear decay to `final`."""
-
-    def __init__(
-        self,
-        peak: float,
-        start: float,
-        final: float,
-        steps: int,
-        warmup_steps: int,
-        schedule: Schedule = "cosine",
-    ):
-        self.peak = peak
-        self.start = start
-        self.final = final
-        self.steps = steps
-        self.warmup_steps = warmup_steps
-        self.schedule = schedule
-
-    def __call__(self, step):
-        step = ops.cast(step, "float32")
-        grown = ops.minimum(step / max(1, self.warmup_steps), 1.0)
-        decayed = (step - self.warmup_steps) / max(1, self.steps - self.warmup_steps)
-        decayed = ops.clip(decayed, 0.0, 1.0)
-        if self.schedule == "cosine":
-            decayed = 0.5 - 0.5 * ops.cos(math.pi * decayed)
-        warm = self.start + (self.peak - self.start) * grown
-        down = self.peak + (self.final - self.peak) * decayed
-        return ops.where(step < self.warmup_steps, warm, down)
-
-    def get_config(self):
-        return {
-            "peak": self.peak,
-            "start": self.start,
-            "final": self.final,
-            "steps": self.steps,
-            "warmup_steps": self.warmup_steps,
-            "schedule": self.schedule,
-        }
 
 
 class _PerVariable(keras.optimizers.MultiOptimizer):

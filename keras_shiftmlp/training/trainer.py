@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from keras_shiftmlp.kernels.device import is_faster_with_xla
+from keras_shiftmlp.kernels.optimizers import AdamW, Schedule
 from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.programs import keep_compiled_programs
@@ -28,12 +29,7 @@ from keras_shiftmlp.training.callbacks import (
     write_json,
 )
 from keras_shiftmlp.training.images import Images
-from keras_shiftmlp.training.optimizers import (
-    AdamW,
-    OptimizerSettings,
-    Schedule,
-    build_optimizer,
-)
+from keras_shiftmlp.training.optimizers import OptimizerSettings, build_optimizer
 from keras_shiftmlp.visualization import plot_curves
 
 
