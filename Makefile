@@ -42,8 +42,8 @@ browser: docs
 	KERAS_BACKEND=tensorflow CHROMIUM=$(CHROMIUM) .venv-docs/bin/python -m pytest -o addopts= \
 	    tests/browser
 
-# The lanes below are outside `make test`. Beside each is its time on two busy cores, of which it had
-# a small part; an environment takes about 90 s more.
+# The lanes below are outside `make test`. Their times were measured on two cores under other load;
+# a new environment takes about 90 s more.
 PYTEST = -m pytest -q -o addopts= -p no:cacheprovider
 
 # Faults in a part of the package, 1 to 2 minutes each: make mutate MODULE=training

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from pathlib import Path
+
+from keras_shiftmlp.downloads import keras_home
 
 LARGEST = 2**30  # bytes of all programs; JAX removes those that were not used for longest
 
@@ -10,12 +11,11 @@ LARGEST = 2**30  # bytes of all programs; JAX removes those that were not used f
 def keep_compiled_programs() -> None:
     """Lets JAX store what it compiles for a second or longer, in `KERAS_HOME` or `~/.keras`.
 
-    A process that compiles the same program on such a machine then reads it. A folder that was
-    chosen with `JAX_COMPILATION_CACHE_DIR` or `jax.config` stays, and
-    `JAX_ENABLE_COMPILATION_CACHE=false` stores nothing.
+    A later process that needs the same program reads it. A folder that was chosen with
+    `JAX_COMPILATION_CACHE_DIR` or `jax.config` stays, and `JAX_ENABLE_COMPILATION_CACHE=false`
+    stores nothing.
     """
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    folder = home / "keras_shiftmlp" / "jax"
+    folder = keras_home() / "keras_shiftmlp" / "jax"
     if "jax" not in sys.modules:
         # JAX reads the variables when it is imported.
         if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

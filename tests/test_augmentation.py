@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from cases import BACKEND
+from cases import once
 from PIL import Image
 
 from keras_shiftmlp import training
 from keras_shiftmlp.training.batches import _randaugment
 
 pytest.importorskip("grain")
-pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+pytestmark = once
 
 
 def batches(pixels, labels=None, *, count, size=None, **kwargs):

@@ -7,13 +7,13 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, TRAINS
+from cases import BACKEND, trains
 
 import keras_shiftmlp
 from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 
 to_numpy = keras.ops.convert_to_numpy
-pytestmark = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+pytestmark = trains
 MOMENTUM = 0.9
 # One block each.
 NETWORKS = {

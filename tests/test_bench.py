@@ -5,7 +5,7 @@ import math
 
 import keras
 import pytest
-from cases import BACKEND
+from cases import BACKEND, once, once_on_torch
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
@@ -37,7 +37,7 @@ def work_of(products):
     return operations, memory
 
 
-@pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+@once
 def test_products_are_those_that_are_counted(case):
     model = case.build()
     operations, _ = work_of(matrix_products(model, 3))
@@ -101,7 +101,7 @@ def test_few_new_maps(name):
     assert 1 <= written / products <= NEW_MAPS[name]
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+@once_on_torch
 def test_the_command_line_measures(tmp_path, capsys):
     command = ["bench", "MixerNano", "--backends", "torch", "numpy", "--modes", "predict"]
     options = ["--batch-size", "2", "--repeats", "2", "--profile", "--out", str(tmp_path)]

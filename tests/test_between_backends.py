@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, TRAINS, run
+from cases import BACKEND, HERE, TRAINS, run, trains
 
 import keras_shiftmlp
 from keras_shiftmlp import training
@@ -113,7 +113,7 @@ def test_a_file_opens_and_trains_on(writer):
         np.testing.assert_allclose(next_step(model, 1), expected["next"], atol=TOLERANCE)
 
 
-@pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+@trains
 @pytest.mark.parametrize("writer", [writer for writer in TRAINING if writer != BACKEND])
 def test_an_interrupted_run_goes_on(writer, tmp_path):
     pytest.importorskip("grain")

@@ -10,13 +10,13 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, TRAINS
+from cases import BACKEND, HERE, trains
 
 import keras_shiftmlp
 from keras_shiftmlp import training
 
 pytest.importorskip("grain")
-pytestmark = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+pytestmark = trains
 # Measured on all backends: at most 3e-7 after 8 steps.
 TOLERANCE = 1e-5
 DEVICES_KINDS = {"jax": ["data", "model"], "tensorflow": ["data"]}.get(BACKEND, [])

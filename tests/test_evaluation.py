@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND
+from cases import once
 from PIL import Image
 
 import keras_shiftmlp
@@ -11,7 +11,7 @@ from keras_shiftmlp import training
 from keras_shiftmlp.training.trainer import image_size_of
 
 pytest.importorskip("grain")
-pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+pytestmark = once
 CLASSES = 10
 
 

@@ -7,11 +7,11 @@ import sys
 
 import keras
 import pytest
-from cases import BACKEND, HERE
+from cases import HERE, once_on_torch
 from PIL import Image
 
 pytest.importorskip("grain")
-pytestmark = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+pytestmark = once_on_torch
 EXAMPLES = HERE.parent / "examples"
 
 

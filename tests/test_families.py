@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES
+from cases import HERE, MODEL_CASES, once
 from families import GOLDEN
 
 import keras_shiftmlp
@@ -13,7 +13,7 @@ from keras_shiftmlp.checkpoints.sources import sources
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
 from keras_shiftmlp.training import FAMILY_RECIPES
 
-pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+pytestmark = once
 # gMixer is timm's own: no paper, no recipe, no figures.
 WITHOUT_PAPER = {"GMixer"}
 FAMILIES = [name for name, constructor in CONSTRUCTORS.items() if not constructor.is_size]

@@ -9,9 +9,9 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, TRAINS, loss_and_gradients
+from cases import HERE, MODEL_CASES, loss_and_gradients, trains
 
-pytestmark = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+pytestmark = trains
 PATH = HERE / "frozen" / "gradients.npz"
 
 

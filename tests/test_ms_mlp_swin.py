@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, TRAINS, once, run
+from cases import BACKEND, HERE, once, run, trains
 from families.ms_mlp_swin import TIMM_SWIN
 from keras import ops
 
@@ -169,7 +169,7 @@ def test_sizes_of_the_reconstruction(name, stage_1_depth, parameters, macs):
     assert sides == {"P1": 112, "P2": 56, "P3": 28, "P4": 14, "P5": 7}
 
 
-@pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
+@trains
 def test_every_weight_gets_a_gradient():
     model = keras.Sequential([keras.Input((5, 9, 8)), layers.ShiftedWindowAttention(2, 4, 2)])
     model.compile("sgd", "mse", jit_compile=False)

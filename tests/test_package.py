@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES
+from cases import HERE, MODEL_CASES, once
 
 import keras_shiftmlp
 from keras_shiftmlp.benchmark.report import count_models
 
-pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+pytestmark = once
 ROOT = HERE.parent
 SOURCES = sorted((ROOT / "keras_shiftmlp").rglob("*.py"))
 
@@ -81,8 +81,8 @@ def test_only_public_keras_in_the_package(path):
 
 # Folders and modules from the ground up; those of one line know nothing of each other.
 FLOORS = [
-    "downloads kernels naming programs",
-    "layers",
+    "downloads kernels naming",
+    "layers programs",
     "checkpoints finetuning",
     "models catalogue",
     "export keras_hub preprocessing registration",

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, run
+from cases import once, run
 
 import keras_shiftmlp as k
 from keras_shiftmlp import cli, publishing
@@ -18,7 +18,7 @@ from keras_shiftmlp.downloads.cache import sha256_of
 from keras_shiftmlp.publishing.checkpoints import save_safetensors
 from keras_shiftmlp.publishing.model_card import model_card
 
-pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+pytestmark = once
 FACTS = {"dataset": "Toys, 2nd edition", "license": "Apache-2.0"}
 REPOSITORY = {
     "README.md", "config.json", "manifest.json", "metadata.json", "model.safetensors",

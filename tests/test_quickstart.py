@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import BACKEND, HERE
+from cases import BACKEND, HERE, once, once_on_torch
 from PIL import Image
 
 on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="it writes a SavedModel")
@@ -42,7 +42,7 @@ def test_on_a_folder_of_pictures(tmp_path):
     check(tmp_path / "out", run.stdout)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+@once_on_torch
 def test_starts_without_tensorflow_as_backend():
     run = subprocess.run([sys.executable, QUICKSTART, "--help"], capture_output=True, text=True)
     assert run.returncode == 0 and "--tfds" in run.stdout, run.stderr
@@ -69,7 +69,7 @@ with tfds.testing.mock_data(num_examples=40):
     check(tmp_path, run.stdout)
 
 
-@pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+@once
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_fence_in_the_docs_names_its_language(page):
     fences = re.findall(r"^ *```(.*)$", page.read_text(), re.M)
@@ -90,7 +90,7 @@ def photos(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+@once_on_torch
 def test_shell_blocks_of_the_quickstart_run(photos):
     page = HERE.parent / "docs" / "quickstart.md"
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.M | re.S)

@@ -7,7 +7,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, once
+from cases import HERE, once, once_on_torch
 from families import RECIPES
 
 from keras_shiftmlp import training
@@ -201,7 +201,7 @@ RUNS = {
 
 # PyTorch warns once about a line of Keras's `Equalization`.
 @pytest.mark.filterwarnings("ignore:(?s).*Tensor.T is deprecated on 0-D")
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
+@once_on_torch
 @pytest.mark.parametrize("run", RUNS)
 def test_every_imagenet_recipe_runs(run, tmp_path, monkeypatch, capsys):
     name, recipe = run.partition(" ")[0], RUNS[run]

@@ -6,13 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from cases import BACKEND, HERE
+from cases import HERE, once
 
 from keras_shiftmlp import visualization
 from keras_shiftmlp.visualization._figure import BLUE, VERMILION
 
 pytest.importorskip("matplotlib")
-pytestmark = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
+pytestmark = once
 
 ROWS = [
     {"epoch": 1, "loss": 2.0, "top1": 0.3, "val_loss": 1.8, "val_top1": 0.4},

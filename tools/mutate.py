@@ -75,8 +75,8 @@ TESTS = {
     "layers": [f"numpy {LAYERS}", f"torch {LAYERS} test_golden.py"],
     "kernels": [f"numpy {LAYERS}", f"torch {LAYERS} test_batch_norm.py"],
 }
-# These leave most programs as they are: small numbers and strings are the same object if equal, and
-# `|` and `&` stand in types. A lone `*` in a signature is no operator.
+# Operators whose faults rarely change a result. Equal small numbers and strings are one object, so
+# `is` acts like `==`; `|` and `&` are mostly in types. A lone `*` in a signature is no operator.
 EQUIVALENT = re.compile(r"_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot|BitOr_\w+|BitAnd_\w+)$")
 LONE_STAR = re.compile(r"[*/],")
 # How large a picture and its letters are is a matter of looks.

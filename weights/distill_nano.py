@@ -6,7 +6,7 @@ The teachers are `S2MLPv2Nano` and `MSMLPNano` with their shipped weights. They 
 the student sees, and it learns the mean of their probabilities together with the labels. `--data`
 holds the folders `train` and `test` with one subfolder per class. The program is for a CPU: plain
 PyTorch takes the network's steps, in float32, faster than any framework of Keras on one thread.
-A second start goes on after the last complete epoch. Writes card.json and model.keras to `--out`.
+The same command resumes after the last complete epoch. Writes card.json and model.keras to `--out`.
 """
 
 import argparse
@@ -69,10 +69,7 @@ weights = {
 trained = {variable.path: weights[variable.path] for variable in student.trainable_variables}
 for weight in trained.values():
     weight.requires_grad_()
-depths = [
-    sum(f"{prefix}block_{i}_spatial_fc1/kernel" in weights for i in range(99))
-    for prefix in ("", "stage_1_")
-]
+depths = keras_shiftmlp.S2MLPNano.config["depths"]
 
 
 class SpatialShift(torch.autograd.Function):

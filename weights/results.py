@@ -32,6 +32,11 @@ def shipped(folder: Path) -> list[dict]:
     return sorted(found, key=lambda entry: -entry["top1"])
 
 
+def runs_of(entry: dict) -> list[dict]:
+    """The cards of the trainings that led to a checkpoint, in order."""
+    return [*entry["earlier_runs"], entry["training"]]
+
+
 def results(entries: list[dict]) -> str:
     """The checkpoints as a Markdown table, and a published convolutional network."""
     head = [
@@ -46,7 +51,7 @@ def results(entries: list[dict]) -> str:
     ]
     rows = []
     for entry in entries:
-        runs = [*entry["earlier_runs"], entry["training"]]
+        runs = runs_of(entry)
         row = [f"`{entry['model']}`", f'`"{entry["tag"]}"`', f"{entry['params'] / 1e6:.2f}"]
         row.append(f"{entry['training']['macs'] / 1e6:.0f}")
         row.append(" + ".join(str(run["epochs"]) for run in runs))
@@ -86,8 +91,5 @@ if __name__ == "__main__":
         from keras_shiftmlp.visualization import plot_curves
 
         # The loss of a later run may have another target.
-        first = {
-            entry["model"]: [*entry["earlier_runs"], entry["training"]][0]["history"]
-            for entry in shipped(args.folder)
-        }
+        first = {entry["model"]: runs_of(entry)[0]["history"] for entry in shipped(args.folder)}
         plot_curves(first, args.curves)

@@ -16,6 +16,8 @@ from typing import Any
 
 import filelock
 
+from keras_shiftmlp.downloads import keras_home
+
 logger = logging.getLogger("keras_shiftmlp")
 
 WAIT = 5.0  # seconds for the lock before the log says what it waits for
@@ -31,8 +33,7 @@ def cache_folder(address: str | None = None) -> Path:
         address: A place or file other than the published ones. Each has a folder of its own, so
             that equal file names of two places never mix.
     """
-    home = os.environ.get("KERAS_HOME") or "~/.keras"
-    folder = Path(home).expanduser() / "models" / "keras_shiftmlp"
+    folder = keras_home() / "models" / "keras_shiftmlp"
     return folder if address is None else folder / digest_of(address)[:16]
 
 

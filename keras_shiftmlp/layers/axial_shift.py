@@ -6,8 +6,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_shiftmlp.kernels.groups import channel_groups
-
 # The axes of a map `(B, H, W, C)`.
 AXES = {"vertical": 1, "horizontal": 2}
 
@@ -68,16 +66,15 @@ class AxialShift(keras.layers.Layer):
         axis, channels, margin = AXES[self.axis], inputs.shape[-1], self.shift_size // 2
         padding = [(0, 0)] * 4
         padding[axis] = (margin, margin)
+        padded = ops.pad(inputs, padding)  # (B, H, W + k - 1, C)
         size = math.ceil(channels / self.shift_size)
-        sizes = [min(size, channels - start) for start in range(0, channels, size)]
         outputs = []
-        # (B, H, W, C) -> k x (B, H, W, C_g)
-        for k, x in enumerate(channel_groups(inputs, sizes)):
-            # The group moves by `k - margin`: its window starts so many lines further up.
-            window = slice(2 * margin - k, -k or None)
+        for group, start in enumerate(range(0, channels, size)):
+            # The group moves by `group - margin`: its window starts so many lines further up.
+            window = slice(2 * margin - group, -group or None)
             before = (slice(None),) * axis
-            # (B, H, W, C_g) -> (B, H, W + 2 margin, C_g) -> (B, H, W, C_g)
-            outputs.append(ops.pad(x, padding)[(*before, window)])
+            # (B, H, W + k - 1, C) -> (B, H, W, C_g)
+            outputs.append(padded[(*before, window)][..., start : start + size])
         return ops.concatenate(outputs, axis=-1)
 
     def compute_output_shape(self, input_shape):

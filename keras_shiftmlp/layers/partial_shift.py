@@ -5,8 +5,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_shiftmlp.kernels.groups import channel_groups
-
 # The axis of `(B, H, W, C)` and the step along it, one channel group each: left, right, up, down.
 STEPS = ((2, -1), (2, 1), (1, -1), (1, 1))
 
@@ -61,15 +59,13 @@ class PartialShift(keras.layers.Layer):
 
     def call(self, inputs):
         size = inputs.shape[-1] // self.n_div
-        sizes, rest = [], inputs.shape[-1]
-        for _ in STEPS:
-            sizes.append(min(size, rest))
-            rest -= sizes[-1]
         # (B, H, W, C) -> 4 x (B, H, W, g) and (B, H, W, C - 4 g)
-        *groups, kept = channel_groups(inputs, [*sizes, rest])
-        groups = [_move(x, axis, step) for x, (axis, step) in zip(groups, STEPS)]
-        # A group may be empty.
-        return ops.concatenate([x for x in (*groups, kept) if x.shape[-1]], axis=-1)
+        groups = [
+            _move(inputs[..., k * size : (k + 1) * size], axis, step)
+            for k, (axis, step) in enumerate(STEPS)
+        ]
+        groups.append(inputs[..., len(STEPS) * size :])
+        return ops.concatenate([x for x in groups if x.shape[-1]], axis=-1)
 
     def compute_output_shape(self, input_shape):
         if len(input_shape) != 4 or input_shape[-1] is None:
