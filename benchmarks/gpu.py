@@ -3,7 +3,7 @@
     python benchmarks/gpu.py --seconds 100 --out gpu.json
     python benchmarks/gpu.py --engines jax timm --models MixerS32 ResMLPS12
     python benchmarks/gpu.py --smoke                       # small images, also without a GPU
-    python benchmarks/gpu.py --from-json docs/gpu.json     # the tables
+    python benchmarks/gpu.py --from-json docs/gpu_h100.json docs/gpu_h200.json   # the tables
 
 Each family is measured in the smallest size of its paper, on the JAX and PyTorch backends of
 Keras, beside timm's networks. All have float32 weights and compute in bfloat16: `mixed_bfloat16` in
@@ -33,12 +33,12 @@ from pathlib import Path
 
 from gpu_process import MODES, TIMM, work
 
-# The first columns of the table. On equal terms, the processes start in this order.
+# The second column of the table. The processes start in this order: the longest first.
 ENGINES = {
-    "torch": "Keras, PyTorch",
-    "timm": "timm",
     "jax": "Keras, JAX",
     "timm-compile": "timm, torch.compile",
+    "torch": "Keras, PyTorch",
+    "timm": "timm",
     "torch-compile": "Keras, torch.compile",
 }
 MODELS = (
@@ -74,6 +74,8 @@ def all_jobs(args) -> list[dict]:
         own = {**common, "engine": engine, "environment": environment.copy()}
         own["environment"]["KERAS_BACKEND"] = "jax" if engine == "jax" else "torch"
         models = [name for name in args.models if name in TIMM or not engine.startswith("timm")]
+        if engine == "torch-compile":
+            models = [name for name in models if name in args.compiled]
         # A process that compiles has one mode. Training takes longer, so it starts first.
         for modes in [list(MODES)] if engine in ("torch", "timm") else [["train"], ["predict"]]:
             jobs += [{**own, "model": name, "modes": modes} for name in models]
@@ -187,6 +189,7 @@ def run(args) -> dict:
     end = time.monotonic() + args.seconds
     packages = ("keras", "jax", "torch", "timm")
     results = {
+        "device": device(),
         "batch": args.batch,
         "pixels": args.pixels,
         "versions": {name: version(name) for name in packages},
@@ -228,6 +231,13 @@ def run(args) -> dict:
     return results
 
 
+def device() -> str:
+    if not shutil.which("nvidia-smi"):
+        return "CPU"
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0]
+
+
 def version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
@@ -240,48 +250,61 @@ def tables(results: dict) -> str:
     from keras_shiftmlp.benchmark.tables import markdown_table
 
     machine = {row["mode"]: row for row in results["rows"] if row["engine"] == "machine"}
-    peak = machine["product"]["flops"] / machine["product"]["ms"] * 1e3
-    copied = machine["copy"]["bytes"] / machine["copy"]["ms"] * 1e3
     rows = {
         (row["model"], row["engine"], row["mode"]): row
         for row in results["rows"]
         if row["engine"] in ENGINES
     }
     macs = {row["model"]: row["macs"] for row in rows.values() if "macs" in row}
+    has_timm = any(engine.startswith("timm") for _, engine, _ in rows)
 
     def speed(row):
         return 1e3 * results["batch"] / row["ms"]
 
-    lines = []
-    for model, engine in sorted(
-        {key[:2] for key in rows}, key=lambda key: (key[0], list(ENGINES).index(key[1]))
-    ):
-        line = [model, ENGINES[engine], f"{macs[model] / 1e9:.2f}" if model in macs else "–"]
-        for mode in MODES:
-            row = rows.get((model, engine, mode))
-            if row is None:
-                line += ["–"] * 4
-                continue
+    def cells(model, engine, mode):
+        row = rows.get((model, engine, mode))
+        cells = [f"{speed(row):,.0f}" if row else "–"]
+        if machine:
+            peak = machine["product"]["flops"] / machine["product"]["ms"] * 1e3
             # A multiply-add is two operations; training computes every product three times.
-            work = 2 * macs[model] * (3 if mode == "train" else 1) if model in macs else None
+            work = 2 * macs.get(model, 0) * (3 if mode == "train" else 1)
+            cells.append(f"{work * speed(row) / peak:.0%}" if row and work else "–")
+        if has_timm:
             theirs = [
                 speed(rows[model, other, mode])
                 for other in ENGINES
                 if other.startswith("timm") and (model, other, mode) in rows
             ]
-            line += [f"{speed(row):,.0f}", f"{work * speed(row) / peak:.0%}" if work else "–"]
-            line.append(f"{speed(row) / max(theirs):.2f} x" if theirs else "–")
-            line.append(f"{row['peak_gb']:.1f}" if row["peak_gb"] else "–")
-        lines.append(line)
-    head = ["network", "engine", "GMACs", "predict images/s", "of the peak", "of timm", "GB"]
-    head += ["train images/s", "of the peak", "of timm", "GB"]
-    versions = [f"{name} {text}" for name, text in results["versions"].items() if text]
-    parts = [
-        f"{machine['product']['device']}, {', '.join(versions)}; batches of {results['batch']} at "
-        f"{results['pixels']} pixels. The card's product of two bfloat16 matrices reaches "
-        f"{peak / 1e12:.0f} TFLOP/s, its copy {copied / 1e9:.0f} GB/s read and written.",
-        markdown_table(head, lines, numeric=range(2, len(head))),
+            cells.append(f"{speed(row) / max(theirs):.2f} x" if row and theirs else "–")
+        return [*cells, f"{row['peak_gb']:.1f}" if row and row["peak_gb"] else "–"]
+
+    lines = [
+        [model, ENGINES[engine], f"{macs[model] / 1e9:.2f}" if model in macs else "–"]
+        + [cell for mode in MODES for cell in cells(model, engine, mode)]
+        for model, engine in sorted(
+            {key[:2] for key in rows}, key=lambda key: (key[0], list(ENGINES).index(key[1]))
+        )
     ]
+    head = ["network", "engine", "GMACs"]
+    for mode in MODES:
+        head.append(f"{mode} images/s")
+        head += ["of the peak"] * bool(machine) + ["of timm"] * has_timm + ["GB"]
+    used = {"keras", *(engine.partition("-")[0] for _, engine, _ in rows)}
+    if "timm" in used:
+        used.add("torch")
+    versions = [f"{name} {text}" for name, text in results["versions"].items() if name in used]
+    text = (
+        f"{results['device']}, {', '.join(versions)}; batches of {results['batch']} at "
+        f"{results['pixels']} pixels."
+    )
+    if machine:
+        product, copy = machine["product"], machine["copy"]
+        text += (
+            " The card's product of two bfloat16 matrices reaches "
+            f"{product['flops'] / product['ms'] / 1e9:.0f} TFLOP/s, its copy "
+            f"{copy['bytes'] / copy['ms'] / 1e6:.0f} GB/s read and written."
+        )
+    parts = [text, markdown_table(head, lines, numeric=range(2, len(head)))]
     lines = [
         [found["model"], ENGINES[found["engine"]], f"`{row['kernel'][:60]}`"]
         + [f"{row['calls']:.0f}", f"{row['ms']:.2f}", f"{row['share']:.0%}"]
@@ -299,6 +322,12 @@ def main():
     parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
     parser.add_argument("--models", nargs="+", default=MODELS, metavar="NAME")
     parser.add_argument("--kernels", nargs="*", default=["S2MLPv2Small", "MSMLPTiny"])
+    parser.add_argument(
+        "--compiled",
+        nargs="*",
+        default=["MixerS32", "ResMLPS12"],
+        help="for torch-compile, which traces every line of Keras",
+    )
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--pixels", type=int, default=224)
     parser.add_argument("--seconds", type=float, default=100, help="for everything")
@@ -311,19 +340,18 @@ def main():
     parser.add_argument("--out", default="gpu.json")
     parser.add_argument("--resume", action="store_true", help="keep the rows of OUT, if any")
     parser.add_argument("--smoke", action="store_true", help="two networks, two tiny images")
-    parser.add_argument("--from-json", metavar="FILE", help="print the tables of FILE")
+    parser.add_argument("--from-json", nargs="+", metavar="FILE", help="print the tables of FILEs")
     args = parser.parse_args()
     args.product_side = 8192
     if args.from_json:
-        print(tables(json.loads(Path(args.from_json).read_text())))
+        print("\n\n".join(tables(json.loads(Path(file).read_text())) for file in args.from_json))
         return
     if args.smoke:
         smoke = {"models": ["MixerS32", "MSMLPNano"], "batch": 2, "pixels": 32, "workers": 2}
         vars(args).update({**smoke, "kernels": ["MixerS32"], "product_side": 128})
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     results = run(args)
-    if any(row["engine"] == "machine" for row in results["rows"]):
-        print(tables(results))
+    print(tables(results))
 
 
 if __name__ == "__main__":

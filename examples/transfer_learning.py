@@ -29,6 +29,7 @@ parser.add_argument("--size", type=int, default=64, help="side of the images in 
 parser.add_argument("--epochs", type=int, default=10)
 parser.add_argument("--head-epochs", type=int, default=2, help="of these, with a frozen body")
 parser.add_argument("--batch-size", type=int, default=64)
+parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak, for all weights")
 parser.add_argument("--lora", type=int, metavar="RANK", help="train LoRA weights instead")
 parser.add_argument("--compare", action="store_true", help="train from scratch as well")
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -97,13 +98,13 @@ def fine_tune(seed):
         changes = dict(epochs=rest, learning_rate=5e-3, layer_decay=1.0)
         more = run(model, "lora", seed, **changes)
     else:
-        more = run(model, "fine_tuned", seed, epochs=rest, learning_rate=1e-3)
+        more = run(model, "fine_tuned", seed, epochs=rest, learning_rate=args.learning_rate)
     return model, history + [{**row, "epoch": row["epoch"] + args.head_epochs} for row in more]
 
 
 def from_scratch(seed):
     model = build(None, seed)
-    changes = dict(epochs=args.epochs, learning_rate=2e-3, layer_decay=1.0)
+    changes = dict(epochs=args.epochs, learning_rate=args.learning_rate, layer_decay=1.0)
     return model, run(model, "scratch", seed, **changes)
 
 

@@ -167,7 +167,7 @@ def test_products_and_gradients_of_other_processors_are_the_same(make, monkeypat
     found, convolutions = {}, []
     monkeypatch.setattr("keras.ops.conv", lambda *a, **k: convolutions.append(a) or conv(*a, **k))
     for amd in (False, True):
-        monkeypatch.setattr(device, "has_amd_processor", lambda amd=amd: amd)
+        monkeypatch.setattr(device, "HAS_AMD_PROCESSOR", amd)
         y = layer(x)
         weights = [weight.value for weight in layer.trainable_weights]
         found[amd] = [y, *torch.autograd.grad((y * y).sum(), [x, *weights])]
@@ -176,17 +176,28 @@ def test_products_and_gradients_of_other_processors_are_the_same(make, monkeypat
         np.testing.assert_allclose(ours.detach(), expected.detach(), atol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch traces Python")
+@pytest.mark.parametrize("make", [layers.TokenDense, Dense], ids=str)
+def test_the_choice_of_a_product_leaves_one_graph(make):
+    import torch
+
+    layer, x = make(6), torch.tensor(normal(2, 5, 4))
+    layer.build(x.shape)
+    # Without `fullgraph`, PyTorch would return to Python wherever it can't trace.
+    compiled = torch.compile(layer.call, backend="eager", fullgraph=True)
+    np.testing.assert_allclose(to_numpy(compiled(x)), to_numpy(layer.call(x)), atol=1e-6)
+
+
 def test_maker_of_the_processor(monkeypatch, tmp_path):
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(device, "Path", lambda path: file)
-    asked = device.has_amd_processor.__wrapped__
     # Windows has no such file.
     for described in ("AMD64 Family 25 Model 33, AuthenticAMD", "Intel64 Family 6, GenuineIntel"):
         monkeypatch.setattr("platform.processor", lambda described=described: described)
-        assert asked() == ("AuthenticAMD" in described)
+        assert device.has_amd_processor() == ("AuthenticAMD" in described)
     for maker in ("AuthenticAMD", "GenuineIntel"):
         file.write_text(f"processor : 0\nvendor_id : {maker}\n")
-        assert asked() == (maker == "AuthenticAMD")
+        assert device.has_amd_processor() == (maker == "AuthenticAMD")
 
 
 def test_token_bias_stays_with_the_tokens_where_there_are_as_many_channels():

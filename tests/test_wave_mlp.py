@@ -8,6 +8,7 @@ from layouts import random_state_dict
 
 import keras_shiftmlp
 from keras_shiftmlp import layers
+from keras_shiftmlp.kernels import depthwise
 from keras_shiftmlp.kernels.depthwise import depthwise_conv
 from keras_shiftmlp.kernels.initializers import zero_start
 from keras_shiftmlp.models import WaveMLP, WaveMLPTiny, WaveMLPTinyDW
@@ -97,6 +98,28 @@ def test_depthwise_kernels_need_not_be_square(size):
     windows = np.lib.stride_tricks.sliding_window_view(padded, size, axis=(1, 2))
     expected = np.einsum("bhwcij,ijc->bhwc", windows, kernel[..., 0])
     np.testing.assert_allclose(y, expected, atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="JAX has one form for a CPU and two for a GPU")
+@pytest.mark.parametrize("size, is_convolution", [((1, 7), False), ((7, 1), False), ((3, 3), True)])
+def test_depthwise_kernels_on_a_gpu(size, is_convolution, monkeypatch):
+    import jax
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    kernel = rng.normal(size=(*size, 3, 1)).astype("float32")
+
+    def traced(only_cpus):
+        monkeypatch.setattr(depthwise, "has_only_cpus", lambda: only_cpus)
+        gradients = jax.grad(lambda *args: (depthwise_conv(*args) ** 2).sum(), argnums=(0, 1))
+        # A new function, because JAX keeps what it traced.
+        program = str(jax.make_jaxpr(lambda *args: depthwise_conv(*args))(x, kernel))
+        return program, [depthwise_conv(x, kernel), *gradients(x, kernel)]
+
+    (_, expected), (program, found) = traced(True), traced(False)
+    assert ("conv_general_dilated" in program) == is_convolution
+    for ours, theirs in zip(found, expected):
+        np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 
 @pytest.mark.parametrize(

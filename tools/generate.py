@@ -80,10 +80,11 @@ TABLES = {
         )
         for page in tables.family_pages()
     },
-    ("docs/performance.md", "gpu"): lambda: (
-        printed("benchmarks/gpu.py", "--from-json", DOCS / "gpu.json")
-        if (DOCS / "gpu.json").exists()
-        else ""
+    ("docs/performance.md", "gpu"): lambda: printed(
+        "benchmarks/gpu.py", "--from-json", DOCS / "gpu_h100.json", DOCS / "gpu_h200.json"
+    ),
+    ("docs/training.md", "pipeline"): lambda: printed(
+        "benchmarks/pipeline.py", "--from-json", DOCS / "pipeline.json"
     ),
     ("docs/nano.md", "probes"): lambda: printed(
         "weights/results.py", "--probes", "docs/nano_probes.json"

@@ -68,8 +68,12 @@ def depthwise_conv(x, kernel):
     """
     if tuple(kernel.shape[:2]) == (1, 1):
         return x * ops.reshape(kernel, (-1,))  # (1, 1, C, 1) -> (C,)
-    if keras.backend.backend() == "jax" and has_only_cpus():
-        return ops.custom_gradient(_written_out)(x, kernel)
+    if keras.backend.backend() == "jax":
+        if has_only_cpus():
+            return ops.custom_gradient(_written_out)(x, kernel)
+        if 1 in kernel.shape[:2]:
+            # On a GPU, cuDNN is fast for square kernels only.
+            return _sum_of_shifted(x, kernel)
     if keras.backend.backend() == "torch":
         # Transposed without a copy, where Keras (3.15) would copy maps with channels last twice.
         x = ops.transpose(x, (0, 3, 1, 2))  # (B, H, W, C) -> (B, C, H, W)

@@ -13,12 +13,15 @@ def has_only_cpus() -> bool:
     return all(device.startswith("cpu") for device in keras.distribution.list_devices())
 
 
-@functools.cache
 def has_amd_processor() -> bool:
     """Whether the processor says that AMD made it."""
     file = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows the maker
     described = file.read_text() if file.exists() else platform.processor()
     return "AuthenticAMD" in described
+
+
+# A constant, because reading a file would break the graph of `torch.compile`.
+HAS_AMD_PROCESSOR = has_amd_processor()
 
 
 def is_faster_as_convolution(x) -> bool:
@@ -31,7 +34,7 @@ def is_faster_as_convolution(x) -> bool:
         keras.backend.backend() == "torch"
         and keras.backend.standardize_dtype(x.dtype) == "float32"
         and x.device.type == "cpu"
-        and has_amd_processor()
+        and HAS_AMD_PROCESSOR
     )
 
 

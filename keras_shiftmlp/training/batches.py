@@ -1,32 +1,19 @@
-"""From labelled images to batches: random crops, flips, erasing and mixing, on the CPU.
+"""From labelled images to batches, on the CPU.
 
 Batch `i` of a run depends only on the seed and `i`, so a run that is resumed at any batch gets the
-same batches as an uninterrupted one.
+same batches as an uninterrupted one, on every backend.
 """
 
 import functools
 import math
-import threading
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
-import keras
 import numpy as np
 
 from keras_shiftmlp.training.arguments import check_arguments
-from keras_shiftmlp.training.images import BICUBIC, Images, fit, height_and_width, one_hot
-
-
-class Augmentation(TypedDict, total=False):
-    """The keyword arguments of `training_batches` that change the images."""
-
-    crop_scale: tuple[float, float] | None
-    crop_padding: int
-    flip: bool
-    randaugment: tuple[int, float] | None
-    mixup: float
-    cutmix: float
-    erase: float
+from keras_shiftmlp.training.augmentation import augmented, cut_mix, mix_up
+from keras_shiftmlp.training.images import Images, fit, height_and_width, one_hot
 
 
 def training_batches(
@@ -39,6 +26,7 @@ def training_batches(
     stop: int | None = None,
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
+    processes: int = 0,
     crop_scale: tuple[float, float] | None = None,
     crop_padding: int = 0,
     flip: bool = True,
@@ -58,17 +46,19 @@ def training_batches(
         start: First batch, counted from the beginning of the run.
         stop: End of the range, exclusive. `None` means no end.
         shard: `(index, count)`: this process takes part `index` of each batch.
-        workers: Threads that prepare batches.
+        workers: Threads that prepare batches, in each process.
+        processes: Processes that prepare batches beside this one; 0 prepares them in this one. A
+            program that starts processes needs `if __name__ == "__main__":`.
         crop_scale: Smallest and largest share of the image's area that a random crop keeps; the
             crop's aspect ratio is between 3/4 and 4/3. `None` means no such crop.
         crop_padding: Rows and columns of black pixels that are added on all sides before a random
             crop of the original size.
         flip: Whether to mirror half of the images.
-        randaugment: Number of operations per image, and their strength in `[0, 1]`: a larger one
-            changes the images more.
+        randaugment: Number of RandAugment's operations per image, and their strength in `[0, 1]`,
+            the paper's magnitude as a share of its largest one.
         mixup: Strength of MixUp, the parameter of its Beta distribution.
         cutmix: Strength of CutMix. With both, each batch randomly uses one of the two.
-        erase: Probability that a rectangle of the image is replaced by noise.
+        erase: Probability that a rectangle of 2 to 33 % of the image is replaced by noise.
 
     Returns:
         A grain dataset of `(pixels, labels)`: float32 `(B, H, W, 3)` in `[0, 255]` and float32
@@ -83,6 +73,7 @@ def training_batches(
         seed=seed,
         shard=shard,
         workers=workers,
+        processes=processes,
         crop_scale=crop_scale,
         crop_padding=crop_padding,
         flip=flip,
@@ -99,44 +90,41 @@ def training_batches(
     size = height_and_width(image_size)
     steps = len(images) // batch_size
     share = _share(batch_size, shard)
-    # On PyTorch, Keras samples the Beta distribution from the global generator.
-    one_at_a_time = threading.Lock()
-
-    @functools.lru_cache(maxsize=2)
-    def order(epoch):
-        return np.random.default_rng([seed, epoch]).permutation(len(images))
 
     def batch(step):
         epoch, position = divmod(int(step), steps)
         places = range(batch_size)[share]
-        chosen = order(epoch)[position * batch_size : (position + 1) * batch_size][share]
+        drawn = slice(position * batch_size, (position + 1) * batch_size)
+        chosen = _order(len(images), seed, epoch)[drawn][share]
         pixels = [
-            _crop(images[i], size, crop_scale, crop_padding, [seed, epoch, position, place])
+            augmented(
+                images[i],
+                size,
+                np.random.default_rng([seed, epoch, position, place]),
+                crop_scale=crop_scale,
+                crop_padding=crop_padding,
+                flip=flip,
+                randaugment=randaugment,
+                erase=erase,
+            )
             for i, place in zip(chosen, places)
         ]
-        x = np.stack(pixels).astype("float32")
-        y = one_hot(images.labels[chosen], len(images.class_names))
+        x, y = np.stack(pixels), one_hot(images.labels[chosen], len(images.class_names))
         rng = np.random.default_rng([seed, epoch, position, batch_size + shard[0]])
-        # New layers with seeds of this batch, so the result does not depend on earlier batches.
-        seeds = iter(rng.integers(2**31, size=8).tolist())
-        if flip:
-            x = keras.layers.RandomFlip("horizontal", seed=next(seeds))(x, training=True)
-        if randaugment:
-            x = _randaugment(keras.ops.convert_to_numpy(x), *randaugment, rng)
-        if erase:
-            x = keras.layers.RandomErasing((erase, erase), seed=next(seeds))(x, training=True)
-        mixers = [(keras.layers.MixUp, mixup), (keras.layers.CutMix, cutmix)]
-        mixers = [(layer, strength) for layer, strength in mixers if strength]
+        mixers = [(mix_up, mixup), (cut_mix, cutmix)]
+        mixers = [(function, strength) for function, strength in mixers if strength]
         if mixers:
-            layer, strength = mixers[rng.integers(len(mixers))]
-            # A tuple, because CutMix draws a single `factor` from 0 up to it.
-            strength = (strength, strength) if layer is keras.layers.CutMix else strength
-            with one_at_a_time:
-                mixed = layer(strength, seed=next(seeds))({"images": x, "labels": y}, training=True)
-            x, y = mixed["images"], mixed["labels"]
-        return keras.ops.convert_to_numpy(x), keras.ops.convert_to_numpy(y)
+            function, strength = mixers[rng.integers(len(mixers))]
+            x, y = function(x, y, strength, rng)
+        return x.astype("float32"), y
 
-    return _grain_dataset(batch, start, stop, workers)
+    return _grain_dataset(batch, start, stop, workers, processes)
+
+
+# Not inside `training_batches`, because other processes get its functions as bytes.
+@functools.lru_cache(maxsize=4)
+def _order(count, seed, epoch):
+    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def evaluation_batches(
@@ -148,6 +136,7 @@ def evaluation_batches(
     passes: int = 1,
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
+    processes: int = 0,
 ) -> Any:
     """All images once, in order, without augmentation.
 
@@ -160,7 +149,7 @@ def evaluation_batches(
         crop_fraction: Share of the height and of the width of the resized image that is kept.
         passes: How many times to go through all images.
         shard: `(index, count)`: this process takes part `index` of each batch.
-        workers: Threads that prepare batches.
+        workers, processes: As for `training_batches`.
 
     Returns:
         A grain dataset of `(pixels, labels, weights)`: float32 `(B, H, W, 3)`, float32
@@ -171,7 +160,11 @@ def evaluation_batches(
         ImportError: Without grain.
     """
     check_arguments(
-        batch_size=batch_size, crop_fraction=crop_fraction, shard=shard, workers=workers
+        batch_size=batch_size,
+        crop_fraction=crop_fraction,
+        shard=shard,
+        workers=workers,
+        processes=processes,
     )
     size = height_and_width(image_size)
     height, width = size
@@ -189,7 +182,7 @@ def evaluation_batches(
         labels = one_hot(images.labels[chosen], len(images.class_names))
         return np.stack(pixels).astype("float32"), labels, weights
 
-    return _grain_dataset(batch, 0, passes * steps, workers)
+    return _grain_dataset(batch, 0, passes * steps, workers, processes)
 
 
 def _share(batch_size, shard):
@@ -197,63 +190,17 @@ def _share(batch_size, shard):
     return slice(index * batch_size // count, (index + 1) * batch_size // count)
 
 
-def _randaugment(x, number, strength, rng):
-    """`(B, H, W, 3)` with `number` operations of RandAugment, chosen image by image.
-
-    `keras.layers.RandAugment` computes every operation on every image and chooses once per batch,
-    which is six times the work. Here each layer gets only the images that drew it.
-    """
-    layers = keras.layers
-    operations = (
-        lambda **kwargs: layers.AutoContrast(),
-        lambda **kwargs: layers.Equalization(),
-        # A lower threshold inverts more pixels, and fewer bits leave fewer colours.
-        lambda **kwargs: layers.Solarization(0.0, 1 - strength, **kwargs),
-        lambda **kwargs: layers.RandomPosterization(8 - round(7 * strength), **kwargs),
-        lambda **kwargs: layers.RandomColorDegeneration(strength, **kwargs),
-        lambda **kwargs: layers.RandomContrast(strength, **kwargs),
-        lambda **kwargs: layers.RandomBrightness(strength, **kwargs),
-        # Below 0.5 it blurs, above 0.5 it sharpens.
-        lambda **kwargs: layers.RandomSharpness((0.5 - strength / 2, 0.5 + strength / 2), **kwargs),
-        lambda **kwargs: layers.RandomRotation(strength / 12, **kwargs),  # of a full turn
-        lambda **kwargs: layers.RandomShear(0.3 * strength, 0.3 * strength, **kwargs),
-        lambda **kwargs: layers.RandomTranslation(0.3 * strength, 0.3 * strength, **kwargs),
-    )
-    x = np.array(x)
-    for _ in range(number):
-        drawn = rng.integers(len(operations), size=len(x))
-        for index in np.unique(drawn):
-            members = np.flatnonzero(drawn == index)
-            layer = operations[index](seed=int(rng.integers(2**31)))
-            x[members] = keras.ops.convert_to_numpy(layer(x[members], training=True))
-    return x
-
-
-def _grain_dataset(batch, start, stop, workers):
+def _grain_dataset(batch, start, stop, workers, processes):
     try:
         import grain
     except ImportError as error:
         raise ImportError("Training needs grain: pip install 'keras_shiftmlp[train]'") from error
     steps = grain.MapDataset.range(start, stop).map(batch)
-    return steps.to_iter_dataset(grain.ReadOptions(workers, prefetch_buffer_size=2 * workers))
+    batches = steps.to_iter_dataset(grain.ReadOptions(workers, prefetch_buffer_size=2 * workers))
+    if not processes:
+        return batches
+    from absl import flags
 
-
-def _crop(image, size, crop_scale, crop_padding, seed):
-    """A random crop of a PIL image of any size, resized to `(*size, 3)`."""
-    rng = np.random.default_rng(seed)
-    if crop_scale is not None:
-        width, height = image.size
-        for _ in range(10):
-            area = width * height * rng.uniform(*crop_scale)
-            ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-            if 0 < w <= width and 0 < h <= height:
-                left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
-                box = (left, top, left + w, top + h)
-                return np.asarray(image.resize(size[::-1], BICUBIC, box))
-    pixels = fit(image, size)
-    if crop_padding:
-        padded = np.pad(pixels, [(crop_padding, crop_padding)] * 2 + [(0, 0)])
-        top, left = rng.integers(2 * crop_padding + 1, size=2)
-        pixels = padded[top : top + size[0], left : left + size[1]]
-    return pixels
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()  # grain reads one of them
+    return batches.mp_prefetch(grain.MultiprocessingOptions(processes))

@@ -19,7 +19,8 @@ from keras_shiftmlp.models.image_model import ImageModel
 from keras_shiftmlp.models.macs import count_macs
 from keras_shiftmlp.programs import keep_compiled_programs
 from keras_shiftmlp.training.arguments import check_arguments
-from keras_shiftmlp.training.batches import Augmentation, evaluation_batches, training_batches
+from keras_shiftmlp.training.augmentation import Augmentation
+from keras_shiftmlp.training.batches import evaluation_batches, training_batches
 from keras_shiftmlp.training.callbacks import (
     Progress,
     Resume,
@@ -60,6 +61,7 @@ def train(
     jit_compile: bool | Literal["auto"] = "auto",
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
+    processes: int = 0,
     tensorboard: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = 0,
@@ -102,7 +104,7 @@ def train(
             TensorFlow except for MS-MLP on a CPU.
         shard: `(index, count)`: the part of each batch that this process takes. All processes
             read the state in `out`; only the first one writes.
-        workers: Threads that prepare batches.
+        workers, processes: See `training_batches`.
         tensorboard: Whether to write logs for TensorBoard to `out/tensorboard`; Keras needs
             TensorFlow to write them, on every backend.
         callbacks: Further callbacks, called before those of the run.
@@ -206,6 +208,7 @@ def train(
         stop=epochs * steps,
         shard=shard,
         workers=workers,
+        processes=processes,
         **augmentation,
     )
     if class_weights == "balanced":
@@ -223,6 +226,7 @@ def train(
             passes=epochs,
             shard=shard,
             workers=workers,
+            processes=processes,
         )
         evaluation_steps = math.ceil(len(validation) / batch_size)
 
