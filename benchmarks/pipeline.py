@@ -121,7 +121,7 @@ def main():
             }
             results["rows"][name] = row
             for processes in (0, args.processes) if args.processes else ():
-                rate = per_second(batches(photos, processes=processes), time.perf_counter)
+                rate = per_second(batches(photos, worker_processes=processes), time.perf_counter)
                 row[f"{processes} processes"] = rate
                 print(f"{name}, {processes} processes: {rate:.0f} images/s of the clock")
             if args.model:

@@ -37,7 +37,7 @@ def main():
     parser.add_argument("--dtype", help="such as mixed_bfloat16")
     parser.add_argument("--remat", action="store_true", help="recompute activations: less memory")
     parser.add_argument("--workers", type=int, default=2, help="threads that prepare batches")
-    parser.add_argument("--processes", type=int, default=0, help="processes that prepare batches")
+    parser.add_argument("--worker-processes", type=int, default=0, help="prepare batches too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--distribute", choices=["none", "data", "model"], default="none")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="JAX: address of process 0")
@@ -117,7 +117,7 @@ def main():
             seed=args.seed,
             accumulate=args.accumulate,
             workers=args.workers,
-            processes=args.processes,
+            worker_processes=args.worker_processes,
             **options,
             **recipe,
         )

@@ -400,7 +400,9 @@ def test_batches_of_other_processes_are_the_same(photos):
         count=3, batch_size=8, flip=True, crop_scale=(0.3, 1.0), randaugment=(2, 0.9), mixup=0.5,
         cutmix=1.0, erase=0.5,
     )  # fmt: skip
-    for ours, theirs in zip(batches(photos, **options), batches(photos, processes=1, **options)):
+    for ours, theirs in zip(
+        batches(photos, **options), batches(photos, worker_processes=1, **options)
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -415,7 +417,7 @@ BAD = {
     "shard": [(2, 2), (0, 0), 1],
     "seed": [-1],
     "workers": [-1],
-    "processes": [-1],
+    "worker_processes": [-1],
     "batch_size": [0, 2.0, True],
 }
 

@@ -45,7 +45,7 @@ RANGES: dict[str, tuple[str, Check]] = {
     "accumulate": ("an integer of at least 1", _integer(1)),
     "seed": ("an integer of at least 0", _integer(0)),
     "workers": ("an integer of at least 0", _integer(0)),
-    "processes": ("an integer of at least 0", _integer(0)),
+    "worker_processes": ("an integer of at least 0", _integer(0)),
     "shard": (
         "`(index, count)` with 0 <= index < count",
         _pair(_integer(0), _integer(1), lambda index, count: index < count),

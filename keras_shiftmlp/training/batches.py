@@ -26,7 +26,7 @@ def training_batches(
     stop: int | None = None,
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
-    processes: int = 0,
+    worker_processes: int = 0,
     crop_scale: tuple[float, float] | None = None,
     crop_padding: int = 0,
     flip: bool = True,
@@ -47,8 +47,8 @@ def training_batches(
         stop: End of the range, exclusive. `None` means no end.
         shard: `(index, count)`: this process takes part `index` of each batch.
         workers: Threads that prepare batches, in each process.
-        processes: Processes that prepare batches beside this one; 0 prepares them in this one. A
-            program that starts processes needs `if __name__ == "__main__":`.
+        worker_processes: Processes that prepare batches; 0 prepares them in this process. A program
+            that starts processes needs `if __name__ == "__main__":`.
         crop_scale: Smallest and largest share of the image's area that a random crop keeps; the
             crop's aspect ratio is between 3/4 and 4/3. `None` means no such crop.
         crop_padding: Rows and columns of black pixels that are added on all sides before a random
@@ -73,7 +73,7 @@ def training_batches(
         seed=seed,
         shard=shard,
         workers=workers,
-        processes=processes,
+        worker_processes=worker_processes,
         crop_scale=crop_scale,
         crop_padding=crop_padding,
         flip=flip,
@@ -118,7 +118,7 @@ def training_batches(
             x, y = function(x, y, strength, rng)
         return x.astype("float32"), y
 
-    return _grain_dataset(batch, start, stop, workers, processes)
+    return _grain_dataset(batch, start, stop, workers, worker_processes)
 
 
 # Not inside `training_batches`, because other processes get its functions as bytes.
@@ -136,7 +136,7 @@ def evaluation_batches(
     passes: int = 1,
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
-    processes: int = 0,
+    worker_processes: int = 0,
 ) -> Any:
     """All images once, in order, without augmentation.
 
@@ -149,7 +149,7 @@ def evaluation_batches(
         crop_fraction: Share of the height and of the width of the resized image that is kept.
         passes: How many times to go through all images.
         shard: `(index, count)`: this process takes part `index` of each batch.
-        workers, processes: As for `training_batches`.
+        workers, worker_processes: As for `training_batches`.
 
     Returns:
         A grain dataset of `(pixels, labels, weights)`: float32 `(B, H, W, 3)`, float32
@@ -164,7 +164,7 @@ def evaluation_batches(
         crop_fraction=crop_fraction,
         shard=shard,
         workers=workers,
-        processes=processes,
+        worker_processes=worker_processes,
     )
     size = height_and_width(image_size)
     height, width = size
@@ -182,7 +182,7 @@ def evaluation_batches(
         labels = one_hot(images.labels[chosen], len(images.class_names))
         return np.stack(pixels).astype("float32"), labels, weights
 
-    return _grain_dataset(batch, 0, passes * steps, workers, processes)
+    return _grain_dataset(batch, 0, passes * steps, workers, worker_processes)
 
 
 def _share(batch_size, shard):
@@ -190,17 +190,17 @@ def _share(batch_size, shard):
     return slice(index * batch_size // count, (index + 1) * batch_size // count)
 
 
-def _grain_dataset(batch, start, stop, workers, processes):
+def _grain_dataset(batch, start, stop, workers, worker_processes):
     try:
         import grain
     except ImportError as error:
         raise ImportError("Training needs grain: pip install 'keras_shiftmlp[train]'") from error
     steps = grain.MapDataset.range(start, stop).map(batch)
     batches = steps.to_iter_dataset(grain.ReadOptions(workers, prefetch_buffer_size=2 * workers))
-    if not processes:
+    if not worker_processes:
         return batches
     from absl import flags
 
     if not flags.FLAGS.is_parsed():
         flags.FLAGS.mark_as_parsed()  # grain reads one of them
-    return batches.mp_prefetch(grain.MultiprocessingOptions(processes))
+    return batches.mp_prefetch(grain.MultiprocessingOptions(worker_processes))

@@ -61,7 +61,7 @@ def train(
     jit_compile: bool | Literal["auto"] = "auto",
     shard: tuple[int, int] = (0, 1),
     workers: int = 2,
-    processes: int = 0,
+    worker_processes: int = 0,
     tensorboard: bool = False,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     verbose: int | str = 0,
@@ -104,7 +104,7 @@ def train(
             TensorFlow except for MS-MLP on a CPU.
         shard: `(index, count)`: the part of each batch that this process takes. All processes
             read the state in `out`; only the first one writes.
-        workers, processes: See `training_batches`.
+        workers, worker_processes: See `training_batches`.
         tensorboard: Whether to write logs for TensorBoard to `out/tensorboard`; Keras needs
             TensorFlow to write them, on every backend.
         callbacks: Further callbacks, called before those of the run.
@@ -208,7 +208,7 @@ def train(
         stop=epochs * steps,
         shard=shard,
         workers=workers,
-        processes=processes,
+        worker_processes=worker_processes,
         **augmentation,
     )
     if class_weights == "balanced":
@@ -226,7 +226,7 @@ def train(
             passes=epochs,
             shard=shard,
             workers=workers,
-            processes=processes,
+            worker_processes=worker_processes,
         )
         evaluation_steps = math.ceil(len(validation) / batch_size)
 
