@@ -86,6 +86,9 @@ TABLES = {
     ("docs/training.md", "pipeline"): lambda: printed(
         "benchmarks/pipeline.py", "--from-json", DOCS / "pipeline.json"
     ),
+    ("docs/nano.md", "transfer"): lambda: printed(
+        "weights/results.py", "--transfer", DOCS / "transfer.json"
+    ),
     ("docs/nano.md", "probes"): lambda: printed(
         "weights/results.py", "--probes", "docs/nano_probes.json"
     ),

@@ -2,6 +2,7 @@
 
     python weights/results.py                            # the shipped checkpoints
     python weights/results.py --probes docs/nano_probes.json     # what each change was worth
+    python weights/results.py --transfer docs/transfer.json      # fine-tuned and from scratch
     python weights/results.py --curves docs/nano_curves.png      # draws the trainings
 
 `<model>.<tag>.history.json` holds the cards of the trainings that led to the weights, in order. The
@@ -12,6 +13,8 @@ accuracy on 5,000 training images that were held out.
 import argparse
 import json
 from pathlib import Path
+
+import numpy as np
 
 from keras_shiftmlp.benchmark.tables import markdown_table
 
@@ -77,14 +80,28 @@ def probes(cards: list[dict]) -> str:
     return markdown_table(head, rows, numeric=range(2, 6))
 
 
+def transfer(report: dict) -> str:
+    """What `examples/transfer_learning.py --compare` wrote to results.json, as a Markdown table."""
+    rows = [
+        [start, f"{100 * np.mean(values):.2f}", f"{100 * np.std(values):.2f}"]
+        + [f"{100 * value:.2f}" for value in values]
+        for start, values in report["top1"].items()
+    ]
+    head = [report["model"], "mean top-1", "deviation", *(f"seed {s}" for s in report["seeds"])]
+    return markdown_table(head, rows, numeric=range(1, len(head)))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=SHIPPED)
     parser.add_argument("--probes", type=Path, metavar="JSON")
+    parser.add_argument("--transfer", type=Path, metavar="JSON")
     parser.add_argument("--curves", type=Path, metavar="PNG")
     args = parser.parse_args()
     if args.probes:
         print(probes(json.loads(args.probes.read_text("utf-8"))))
+    elif args.transfer:
+        print(transfer(json.loads(args.transfer.read_text("utf-8"))))
     else:
         print(results(shipped(args.folder)))
     if args.curves:
