@@ -1,7 +1,9 @@
-"""Size, speed and accuracy of a checkpoint in float32 and in 8-bit integers.
+"""Size, speed and accuracy of checkpoints in float32 and in 8-bit integers.
 
     KERAS_BACKEND=torch python benchmarks/quantization.py --data cifar10/test
-    python benchmarks/quantization.py --data cifar10/test --calibrate cifar10/train   # exports too
+    python benchmarks/quantization.py --models S2MLPNano MixerNano --data cifar10/test \\
+        --calibrate cifar10/train --json docs/quantization.json      # exports too
+    python benchmarks/quantization.py --from-json docs/quantization.json     # the table
 
 Keras's `int8` also quantises activations at run time; `int8 weights` keeps them in floating point.
 `--calibrate` adds a LiteRT and an OpenVINO export and their int8 versions by `export.quantize`,
@@ -11,6 +13,7 @@ folders with one subfolder per class, or tfds:<name>/<split>.
 """
 
 import argparse
+import json
 import tempfile
 import time
 from pathlib import Path
@@ -22,15 +25,6 @@ import keras_shiftmlp
 from keras_shiftmlp import training
 from keras_shiftmlp.benchmark.tables import markdown_table
 
-parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-parser.add_argument("--data", required=True)
-parser.add_argument("--calibrate", help="training pictures of the model")
-parser.add_argument("--model", default="S2MLPNano")
-parser.add_argument("--weights", default="cifar10")
-parser.add_argument("--images", type=int, help="number of images to evaluate on, all by default")
-parser.add_argument("--batch-size", type=int, default=64)
-args = parser.parse_args()
-
 MODES = {
     "float32": None,
     "int8": "int8",
@@ -38,8 +32,8 @@ MODES = {
 }
 
 
-def quantized(mode):
-    model = keras_shiftmlp.get_model(args.model, weights=args.weights)
+def build(name: str, tag: str, mode=None) -> keras.Model:
+    model = keras_shiftmlp.get_model(name, weights=tag)
     dense = (keras.layers.Dense, keras.layers.EinsumDense)
     if mode is not None:
         options = {"mode": mode} if isinstance(mode, str) else {"config": mode}
@@ -48,52 +42,101 @@ def quantized(mode):
     return model
 
 
-def line(name, runtime, size, top1, milliseconds):
-    share = f"{size / whole[runtime]:.1%}"
-    return [name, runtime, f"{size / 1e3:.0f}", share, f"{100 * top1:.2f}", f"{milliseconds:.2f}"]
+def in_keras(name: str, args) -> list[dict]:
+    rows = []
+    for weights, mode in MODES.items():
+        model = build(name, args.weights, mode)
+        images = training.load_images(args.data, model.class_names)
+        if args.images and args.images < len(images):
+            images = images.split(args.images, seed=0)[1]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            model.save(path)
+            size = path.stat().st_size
+        batches = training.evaluation_batches(
+            images, model.input_shape[1], batch_size=args.batch_size
+        )
+        pixels = next(iter(batches))[0]
+        model.predict_on_batch(pixels)
+        times = []
+        for _ in range(30):
+            started = time.perf_counter()
+            model.predict_on_batch(pixels)
+            times.append(1e3 * (time.perf_counter() - started) / args.batch_size)
+        rows.append(
+            {
+                "model": name,
+                "weights": weights,
+                "runtime": f"Keras, {keras.backend.backend()}",
+                "bytes": size,
+                "accuracy": training.evaluate(model, images)["top1"],
+                "milliseconds": min(times),  # other load only adds time
+            }
+        )
+    return rows
 
 
-lines, whole, runtime = [], {}, f"Keras, {keras.backend.backend()}"
-for name, mode in MODES.items():
-    model = quantized(mode)
+def exported(name: str, args) -> list[dict]:
+    model, rows = build(name, args.weights), []
+    size = model.input_shape[1]
+    some = training.load_images(args.calibrate, model.class_names).split(300, seed=0)[1]
     images = training.load_images(args.data, model.class_names)
     if args.images and args.images < len(images):
         images = images.split(args.images, seed=0)[1]
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.keras"
-        model.save(path)
-        size = path.stat().st_size
-    whole.setdefault(runtime, size)
-    top1 = training.evaluate(model, images)["top1"]
-    size_of_image = model.input_shape[1]
-    batches = training.evaluation_batches(images, size_of_image, batch_size=args.batch_size)
-    pixels = next(iter(batches))[0]
-    model.predict_on_batch(pixels)
-    times = []
-    for _ in range(30):
-        started = time.perf_counter()
-        model.predict_on_batch(pixels)
-        times.append(1e3 * (time.perf_counter() - started) / args.batch_size)
-    lines.append(line(name, runtime, size, top1, min(times)))  # other load only adds time
-
-if args.calibrate:
-    model = quantized(None)
-    some = training.load_images(args.calibrate, model.class_names).split(300, seed=0)[1]
-    some, rest = some.resized(size_of_image).source, images.resized(size_of_image)
-    test = (rest.source, rest.labels)
+    some, images = some.resized(size).source, images.resized(size)
+    test = (images.source, images.labels)
     for runtime, format, ending in (
         ("LiteRT", "litert", "tflite"),
         ("OpenVINO", "openvino", "xml"),
     ):
         with tempfile.TemporaryDirectory() as folder:
-            exact, rounded = (Path(folder, f"{name}.{ending}") for name in ("float32", "int8"))
+            exact, rounded = (Path(folder, f"{part}.{ending}") for part in ("float32", "int8"))
             keras_shiftmlp.export.write(model, exact, format, images=some[:8])
             few = some if format == "openvino" else None
             card = keras_shiftmlp.export.quantize(exact, rounded, test, images=few)
-        whole[runtime] = card["float32"]["bytes"]
-        for name in ("float32", "int8"):
-            row = card[name]
-            lines.append(line(name, runtime, row["bytes"], row["accuracy"], row["milliseconds"]))
+        for weights in ("float32", "int8"):
+            found = {key: card[weights][key] for key in ("bytes", "accuracy", "milliseconds")}
+            rows.append({"model": name, "weights": weights, "runtime": runtime, **found})
+    return rows
 
-head = ["weights", "runtime", "kB", "share", "top-1", "ms/image"]
-print(markdown_table(head, lines, numeric=range(2, 6)))
+
+def table(rows: list[dict]) -> str:
+    whole = {
+        (row["model"], row["runtime"]): row["bytes"] for row in rows if row["weights"] == "float32"
+    }
+    lines = [
+        [f"`{row['model']}`", row["weights"], row["runtime"], f"{row['bytes'] / 1e3:.0f}"]
+        + [f"{row['bytes'] / whole[row['model'], row['runtime']]:.1%}"]
+        + [f"{100 * row['accuracy']:.2f}", f"{row['milliseconds']:.2f}"]
+        for row in rows
+    ]
+    head = ["model", "weights", "runtime", "kB", "share", "top-1", "ms/image"]
+    return markdown_table(head, lines, numeric=range(3, 7))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data")
+    parser.add_argument("--calibrate", help="training pictures of the models")
+    parser.add_argument("--models", nargs="+", default=["S2MLPNano"], metavar="NAME")
+    parser.add_argument("--weights", default="cifar10")
+    parser.add_argument("--images", type=int, help="to evaluate on, all by default")
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    parser.add_argument("--from-json", type=Path, metavar="FILE", help="print the table of FILE")
+    args = parser.parse_args()
+    if args.from_json:
+        print(table(json.loads(args.from_json.read_text())))
+        return
+    rows = []
+    for name in args.models:
+        rows += in_keras(name, args)
+        if args.calibrate:
+            rows += exported(name, args)
+        if args.json:
+            args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -50,14 +50,20 @@ TABLES = {
     ("docs/export.md", "export matrix"): lambda: printed(
         "benchmarks/export_matrix.py", "--from-json", DOCS / "export_matrix.json"
     ),
+    ("docs/export.md", "quantization"): lambda: printed(
+        "benchmarks/quantization.py", "--from-json", DOCS / "quantization.json"
+    ),
     ("docs/performance.md", "bench"): lambda: markdown_table(
         *report.times_table(read("bench.json")["rows"])
     ),
     ("docs/performance.md", "profile"): lambda: markdown_table(
         *report.profile_table(read("bench.json")["profile"])
     ),
-    ("docs/performance.md", "bench families"): lambda: markdown_table(
-        *report.times_table(read("bench_families.json")["rows"])
+    ("docs/performance.md", "bench families"): lambda: tables.speed_table(
+        read("bench_families.json")["rows"]
+    ),
+    ("docs/performance.md", "compilation"): lambda: printed(
+        "benchmarks/compilation.py", "--from-json", DOCS / "compilation.json"
     ),
     ("docs/performance.md", "growth"): lambda: report.bench_report(read("growth.json")),
     ("docs/performance.md", "peers"): lambda: printed(
@@ -163,7 +169,7 @@ def write() -> None:
         (ROOT / page).write_text(with_table(text, marker, table()), "utf-8")
     for script in run_notebooks.SCRIPTS:
         script.with_suffix(".ipynb").write_text(run_notebooks.text_of(script), "utf-8")
-    for script in ("test_weight_files.py", "test_frozen_files.py"):
+    for script in ("test_weight_files.py", "test_frozen_files.py", "test_signatures.py"):
         environment = {**os.environ, "KERAS_BACKEND": "torch"}
         subprocess.run([sys.executable, ROOT / "tests" / script], check=True, env=environment)
 

@@ -85,6 +85,23 @@ def choice_table(rows: list[dict], bench: list[dict]) -> str:
     return markdown_table([*head, "public weights, top-1", "licence"], lines, numeric=(2, 3))
 
 
+def speed_table(rows: list[dict]) -> str:
+    """Milliseconds per image and their ratio to the products, by network, mode and backend."""
+    found = {(row["model"], row["mode"], row["backend"]): row for row in rows}
+    columns = [
+        (mode, backend)
+        for mode in ("predict", "train")
+        for backend in ("jax", "tensorflow", "torch")
+        if any(key[1:] == (mode, backend) for key in found)
+    ]
+    lines = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        row = [found.get((model, *column)) for column in columns]
+        lines.append([model, *(f"{x['ms']:.0f}, {x['ratio']:.2f} x" if x else "–" for x in row)])
+    head = ["network", *(f"{mode}, {backend}" for mode, backend in columns)]
+    return markdown_table(head, lines, numeric=range(1, len(head)))
+
+
 def shipped_table() -> str:
     """The checkpoints in the package."""
     path = ROOT / "keras_shiftmlp" / "checkpoints" / "shipped" / "manifest.json"
