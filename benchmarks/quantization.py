@@ -42,13 +42,10 @@ def build(name: str, tag: str, mode=None) -> keras.Model:
     return model
 
 
-def in_keras(name: str, args) -> list[dict]:
+def in_keras(name: str, images: training.Images, args) -> list[dict]:
     rows = []
     for weights, mode in MODES.items():
         model = build(name, args.weights, mode)
-        images = training.load_images(args.data, model.class_names)
-        if args.images and args.images < len(images):
-            images = images.split(args.images, seed=0)[1]
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.keras"
             model.save(path)
@@ -76,13 +73,10 @@ def in_keras(name: str, args) -> list[dict]:
     return rows
 
 
-def exported(name: str, args) -> list[dict]:
+def exported(name: str, images: training.Images, args) -> list[dict]:
     model, rows = build(name, args.weights), []
     size = model.input_shape[1]
     some = training.load_images(args.calibrate, model.class_names).split(300, seed=0)[1]
-    images = training.load_images(args.data, model.class_names)
-    if args.images and args.images < len(images):
-        images = images.split(args.images, seed=0)[1]
     some, images = some.resized(size).source, images.resized(size)
     test = (images.source, images.labels)
     for runtime, format, ending in (
@@ -130,9 +124,13 @@ def main():
         return
     rows = []
     for name in args.models:
-        rows += in_keras(name, args)
+        classes = build(name, args.weights).class_names
+        images = training.load_images(args.data, classes)
+        if args.images and args.images < len(images):
+            images = images.split(args.images, seed=0)[1]
+        rows += in_keras(name, images, args)
         if args.calibrate:
-            rows += exported(name, args)
+            rows += exported(name, images, args)
         if args.json:
             args.json.write_text(json.dumps(rows, indent=1) + "\n")
     print(table(rows))

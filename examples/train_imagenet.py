@@ -36,7 +36,7 @@ def main():
     parser.add_argument("--image-size", type=int, help="side in pixels, the model's own by default")
     parser.add_argument("--dtype", help="such as mixed_bfloat16")
     parser.add_argument("--remat", action="store_true", help="recompute activations: less memory")
-    parser.add_argument("--workers", type=int, default=2, help="threads that prepare batches")
+    parser.add_argument("--workers", type=int, default=16, help="threads that prepare batches")
     parser.add_argument("--worker-processes", type=int, default=0, help="prepare batches too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--distribute", choices=["none", "data", "model"], default="none")

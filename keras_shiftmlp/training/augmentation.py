@@ -20,7 +20,6 @@ GREY = (128, 128, 128)  # fills what geometry leaves empty
 # Random erasing, Zhong et al., 2017: share of the area, and ratio of the sides.
 ERASED_SHARE = (0.02, 0.33)
 ERASED_RATIO = (0.3, 3.3)
-ATTEMPTS = 10
 
 
 class Augmentation(TypedDict, total=False):
@@ -65,13 +64,9 @@ def _cropped(image, size, crop_scale, crop_padding, rng):
 
     height, width = size
     if crop_scale is not None:
-        area = image.width * image.height
-        for _ in range(ATTEMPTS):
-            w, h = _sides(area * rng.uniform(*crop_scale), (3 / 4, 4 / 3), rng)
-            if 0 < w <= image.width and 0 < h <= image.height:
-                left = int(rng.integers(image.width - w + 1))
-                top = int(rng.integers(image.height - h + 1))
-                return image.resize((width, height), BICUBIC, (left, top, left + w, top + h))
+        box = _rectangle(image.width, image.height, crop_scale, (3 / 4, 4 / 3), rng)
+        if box is not None:
+            return image.resize((width, height), BICUBIC, box)
     image = Image.fromarray(fit(image, size))
     if crop_padding:
         left, top = (int(place) for place in rng.integers(2 * crop_padding + 1, size=2))
@@ -81,10 +76,19 @@ def _cropped(image, size, crop_scale, crop_padding, rng):
     return image
 
 
-def _sides(area, ratios, rng):
-    """Width and height of a rectangle, whose ratio is uniform in its logarithm."""
-    ratio = math.exp(rng.uniform(*map(math.log, ratios)))
-    return round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+def _rectangle(width, height, shares, ratios, rng):
+    """A random rectangle inside, `(left, top, right, bottom)`; `None` if none of ten drawn fits.
+
+    Its share of the area is uniform in `shares`, and its ratio in `ratios` in the logarithm.
+    """
+    for _ in range(10):
+        area = width * height * rng.uniform(*shares)
+        ratio = math.exp(rng.uniform(*map(math.log, ratios)))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            left, top = int(rng.integers(width - w + 1)), int(rng.integers(height - h + 1))
+            return left, top, left + w, top + h
+    return None
 
 
 def rand_augment(
@@ -149,13 +153,12 @@ def rand_augment_operations() -> dict[str, Callable[..., "PIL.Image.Image"]]:
 def _erased(pixels, rng):
     """`(H, W, 3)` with noise in a random rectangle."""
     height, width, _ = pixels.shape
-    for _ in range(ATTEMPTS):
-        w, h = _sides(height * width * rng.uniform(*ERASED_SHARE), ERASED_RATIO, rng)
-        if 0 < w <= width and 0 < h <= height:
-            left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
-            pixels = pixels.copy()
-            pixels[top : top + h, left : left + w] = rng.integers(256, size=(h, w, 3))
-            return pixels
+    box = _rectangle(width, height, ERASED_SHARE, ERASED_RATIO, rng)
+    if box is None:
+        return pixels
+    left, top, right, bottom = box
+    pixels = pixels.copy()
+    pixels[top:bottom, left:right] = rng.integers(256, size=(bottom - top, right - left, 3))
     return pixels
 
 
