@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 
-from keras_shiftmlp.benchmark.tables import markdown_table
+import kept
 
 
 def measure(job: dict) -> dict:
@@ -80,12 +80,11 @@ def main():
     parser.add_argument("--backends", nargs="+", default=["jax", "torch"])
     parser.add_argument("--merge", action="store_true", help="let XLA merge recomputed operations")
     parser.add_argument("--job", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    kept.add_option(parser)
+    args, rows = parser.parse_args(), []
     if args.job:
         print(json.dumps(measure(json.loads(args.job))))
         return
-    head = ["model", "backend", "activations", "held, MB", "taken, MB", "s per step"]
-    lines = []
     for backend in args.backends:
         for remat in (False, True):
             job = {"model": args.model, "batch_size": args.batch_size, "remat": remat}
@@ -101,11 +100,18 @@ def main():
             done = subprocess.run(
                 command, env=environment, check=True, stdout=subprocess.PIPE, text=True
             )
-            row = json.loads(done.stdout.splitlines()[-1])
-            line = [f"`{args.model}`", backend, "recomputed" if remat else "kept"]
-            line += [f"{row['held']:.0f}", f"{row['taken']:.0f}", f"{row['seconds']:.2f}"]
-            lines.append(line)
-    print(markdown_table(head, lines, numeric=range(3, 6)))
+            found = json.loads(done.stdout.splitlines()[-1])
+            rows.append(
+                {
+                    "model": f"`{args.model}`",
+                    "backend": backend,
+                    "activations": "recomputed" if remat else "kept",
+                    "held, MB": round(found["held"]),
+                    "taken, MB": round(found["taken"]),
+                    "s per step": round(found["seconds"], 2),
+                }
+            )
+    kept.show("remat", rows, args.keep)
 
 
 if __name__ == "__main__":

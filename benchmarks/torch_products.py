@@ -7,6 +7,7 @@ the channel MLPs of S2-MLPv2-Small and the token MLP of Mixer-B/16. The two form
 turns; the result is the median of nine.
 """
 
+import argparse
 import os
 import statistics
 import time
@@ -14,6 +15,7 @@ from unittest import mock
 
 os.environ["KERAS_BACKEND"] = "torch"
 
+import kept
 import torch
 
 from keras_shiftmlp.kernels.dense import Dense
@@ -37,13 +39,16 @@ def seconds(layers, x, upstream, amd):
 
 
 if __name__ == "__main__":
-    print("| MLP over the | mode | products, ms | convolutions, ms |")
-    print("| --- | --- | ---: | ---: |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kept.add_option(parser)
+    args, rows = parser.parse_args(), []
     for name, (shape, layers) in MLPS.items():
         x = torch.randn(shape, requires_grad=True)
         for mode, upstream in {"predict": None, "train": torch.randn(shape)}.items():
             times = [
                 [seconds(layers, x, upstream, amd) for amd in (False, True)] for _ in range(11)
             ]
-            medians = [statistics.median(way) for way in zip(*times[2:])]
-            print(f"| {name} | {mode} | {medians[0]:.1f} | {medians[1]:.1f} |", flush=True)
+            products, convolutions = (round(statistics.median(way), 1) for way in zip(*times[2:]))
+            row = {"MLP over the": name, "mode": mode, "products, ms": products}
+            rows.append({**row, "convolutions, ms": convolutions})
+    kept.show("torch_products", rows, args.keep)

@@ -6,16 +6,17 @@ Prints the milliseconds of a convolution, and of a convolution with its two grad
 of 8.
 """
 
+import argparse
 import os
 import time
 
 os.environ["KERAS_BACKEND"] = "jax"
 
 import jax
+import kept
 import numpy as np
 from keras import ops
 
-from keras_shiftmlp.benchmark.tables import markdown_table
 from keras_shiftmlp.kernels.depthwise import depthwise_conv
 
 
@@ -38,13 +39,16 @@ def with_gradients(function):
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kept.add_option(parser)
+    args, rows = parser.parse_args(), []
     rng = np.random.default_rng(0)
-    lines = []
+    columns = ["XLA", "written out", "XLA, gradients", "written out, gradients"]
     for side, channels, k in ((56, 40, 3), (56, 40, 7), (14, 154, 5)):
         shape = (8, side, side, channels)
         arrays = [rng.normal(size=s).astype("float32") for s in (shape, (k, k, channels, 1))]
         forms = [form(f) for form in (lambda f: f, with_gradients) for f in (xla, depthwise_conv)]
-        cells = [f"{milliseconds(form, *arrays):.1f}" for form in forms]
-        lines.append([" x ".join(map(str, shape)), f"{k} x {k}", *cells])
-    head = ["map", "kernel", "XLA", "written out", "XLA, gradients", "written out, gradients"]
-    print(markdown_table(head, lines, numeric=range(2, 6)))
+        times = [round(milliseconds(form, *arrays), 1) for form in forms]
+        row = {"map": " x ".join(map(str, shape)), "kernel": f"{k} x {k}"}
+        rows.append({**row, **dict(zip(columns, times))})
+    kept.show("xla_depthwise", rows, args.keep)

@@ -30,6 +30,8 @@ parser.add_argument("--epochs", type=int, default=10)
 parser.add_argument("--head-epochs", type=int, default=2, help="of these, with a frozen body")
 parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak, for all weights")
+parser.add_argument("--mixup", type=float, default=0.0, help="strength, for all weights")
+parser.add_argument("--cutmix", type=float, default=0.0, help="strength, for all weights")
 parser.add_argument("--lora", type=int, metavar="RANK", help="train LoRA weights instead")
 parser.add_argument("--compare", action="store_true", help="train from scratch as well")
 parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -83,6 +85,9 @@ def run(model, name, seed, **changes):
     return training.train(model, images, test, out=folder, seed=seed, **settings)["history"]
 
 
+mixing = dict(mixup=args.mixup, cutmix=args.cutmix)
+
+
 def fine_tune(seed):
     model = build(args.weights, seed)
     head = model.get_layer("predictions")
@@ -95,16 +100,17 @@ def fine_tune(seed):
     rest = args.epochs - args.head_epochs
     if args.lora:
         print(f"{len(keras_shiftmlp.enable_lora(model, args.lora))} layers with LoRA weights")
-        changes = dict(epochs=rest, learning_rate=5e-3, layer_decay=1.0)
+        changes = dict(epochs=rest, learning_rate=5e-3, layer_decay=1.0, **mixing)
         more = run(model, "lora", seed, **changes)
     else:
-        more = run(model, "fine_tuned", seed, epochs=rest, learning_rate=args.learning_rate)
+        changes = dict(epochs=rest, learning_rate=args.learning_rate, **mixing)
+        more = run(model, "fine_tuned", seed, **changes)
     return model, history + [{**row, "epoch": row["epoch"] + args.head_epochs} for row in more]
 
 
 def from_scratch(seed):
     model = build(None, seed)
-    changes = dict(epochs=args.epochs, learning_rate=args.learning_rate, layer_decay=1.0)
+    changes = dict(epochs=args.epochs, learning_rate=args.learning_rate, layer_decay=1.0, **mixing)
     return model, run(model, "scratch", seed, **changes)
 
 

@@ -12,6 +12,9 @@ TRAINS = BACKEND in ("tensorflow", "jax", "torch")
 # `jit_compile` where compiling is not the subject. JAX would compile each operation separately;
 # TensorFlow is faster without XLA.
 JIT = BACKEND == "jax"
+# These stand for all networks where the backend matters, but the network hardly does. All run on
+# NumPy and PyTorch; on the other backends each network costs seconds of compilation.
+SAMPLE = ("mixer", "s2_mlp_v2", "ms_mlp", "wave_mlp_depthwise")
 # What is the same on every backend runs on NumPy, or on PyTorch if it needs training.
 once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 once_on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")

@@ -1,62 +1,12 @@
-"""Fixtures that all tests share."""
+"""The fixtures, for every process that runs tests.
 
-import gc
+The first process of pytest-xdist only distributes them; it does not wait for Keras.
+"""
+
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
-import numpy as np
-import pytest
-from cases import BACKEND, MODEL_CASES, run
-
-if BACKEND == "openvino":
-    import openvino_float32 as openvino_float32
-
-
-def pytest_collection_modifyitems(items):
-    once = pytest.mark.skipif(BACKEND != "torch", reason="examples in docstrings run on torch")
-    for item in items:
-        if isinstance(item, pytest.DoctestItem):
-            item.add_marker(once)
-
-
-# The scope of the session puts the tests of one network next to one another.
-@pytest.fixture(params=MODEL_CASES.values(), ids=MODEL_CASES, scope="session")
-def case(request):
-    return request.param
-
-
-@pytest.fixture(scope="session")
-def model(case):
-    """The network of the case with its initial weights. All tests share it; none changes it."""
-    keras.utils.set_random_seed(0)
-    network = case.build()
-    # OpenVINO compiles a program at each reading of an initial value, but not of one that was set.
-    network.set_weights(network.get_weights())
-    return network
-
-
-@pytest.fixture(scope="session")
-def outputs(model, pixels):
-    """What `model` gives for `pixels`."""
-    return run(model, pixels)
-
-
-@pytest.fixture(scope="session")
-def pixels():
-    """Two small images of 0..255."""
-    return np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3)).astype("float32")
-
-
-@pytest.fixture(autouse=True)
-def same_every_time():
-    # The garbage collector skips the objects that exist now. The libraries hold half a million, and
-    # repeated scans of them took longer than the tests.
-    gc.collect()
-    gc.freeze()
-    policy = keras.config.dtype_policy()
-    keras.utils.set_random_seed(0)
-    yield
-    keras.config.set_dtype_policy(policy)
-    keras.config.set_image_data_format("channels_last")
+if "PYTEST_XDIST_WORKER" in os.environ or not {"-n", "--numprocesses"} & set(sys.argv):
+    from fixtures import *  # noqa: F403

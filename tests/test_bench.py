@@ -5,6 +5,7 @@ import math
 
 import keras
 import pytest
+import work
 from cases import BACKEND, once, once_on_torch
 
 import keras_shiftmlp
@@ -99,6 +100,16 @@ def test_few_new_maps(name):
         for (left, right), count in matrix_products(model, 2).items()
     )
     assert 1 <= written / products <= NEW_MAPS[name]
+
+
+@pytest.mark.skipif(BACKEND not in ("jax", "torch"), reason="the others do not count")
+def test_a_step_of_every_network_costs_what_it_did(case):
+    """`tests/work.py` says how to count anew."""
+    recorded = json.loads(work.RECORDED.read_text())[BACKEND][case.name]
+    found = work.counts(case)
+    assert found.keys() == recorded.keys()
+    for kind, count in found.items():
+        assert 0.95 <= count / recorded[kind] <= 1.02, kind
 
 
 @once_on_torch

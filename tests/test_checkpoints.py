@@ -125,6 +125,7 @@ def server(tmp_path):
         thread.join()
 
 
+@once
 @pytest.mark.parametrize("case", FILES)
 def test_original_file_by_path_whatever_its_name(case, tmp_path):
     path = write_original(case, tmp_path, "misleading.bin")
@@ -292,6 +293,7 @@ def test_parameters_of_small_checkpoints(home, name):
     assert model.count_params() == row["params"]
 
 
+@once
 def test_mixer_at_another_size_sees_the_same(tmp_path):
     """A constant image gives the same logits at any size; a smooth one nearly."""
     case = MODEL_CASES["mixer"]

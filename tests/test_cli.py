@@ -185,6 +185,8 @@ BAD_CALLS = {
     "no image": ("predict {data}/nothing*.png --model MixerNano", "nothing*.png"),
     "tag": ("predict {data} --model MixerNano --weights imagenet", "cifar10"),
     "weights file": ("predict {data} --model MixerNano --weights none.h5", "none.h5"),
+    "random weights": ("predict {data} --model S2MLPv2", "--weights"),
+    "random weights to evaluate": ("evaluate Mixer --data {data}", "name a size"),
     "model file": ("predict {data} --model none.keras", "none.keras"),
     "weights of a file": ("evaluate {file} --weights cifar10 --data {data}", "leave out --weights"),
     "count": ("predict {data} --model MixerNano --top 0", "--top"),
@@ -205,13 +207,22 @@ BAD_CALLS = {
     "photo of nothing": ("plot shift --image {file} --out shift.png", "--image"),
     "two models": ("plot token-mixing MixerNano MixerB16 --out mixing.png", "one model"),
     "no card": ("plot curves --out curves.png", "files"),
+    "setting of a picture": (
+        "plot grad-cam MixerNano --image {photo} --out c.png --set a=1",
+        "layer",
+    ),
     "model of a picture": ("plot token-mixing MixerNanno --out mixing.png", "MixerNano"),
     "ending": ("plot curves {file} --out curves.exe", ".png"),
     "sizes": ("export MixerNano --out {new} --size 1 2 3", "height and width"),
     "taken": ("export MixerNano --out {file}", "nothing is overwritten"),
+    "port": ("port MixerB61 imagenet --out {new}", "MixerB16"),
+    "tag of a port": ("port MixerB16 imagenets --out {new}", "imagenet_sam"),
     "verify": ("verify MixerNano {file}", "--photos"),
+    "file to publish": ("publish {photo} MixerNano x --dataset x --license MIT", "keras"),
     "publish": ("publish {file} MixerNano x --dataset x --license MIT", "--folder"),
     "card": ("publish {file} MixerNano x --dataset x --license MIT --card no.json", "no.json"),
+    "shell": ("completion tcsh", "bash"),
+    "half precision": ("bench MixerNano --dtype float17", "float16"),
     "backends": ("bench MixerNano --backends theano", "tensorflow"),
     "times": ("bench --from-json no_such.json", "no_such.json"),
 }
@@ -230,9 +241,11 @@ def test_bad_calls_are_found_before_anything_is_read_or_written(
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "model.keras"
     file.write_bytes(b"")
+    photo = picture(tmp_path / "photo.png")
     before = sorted(tmp_path.rglob("*"))
     status, line = refused(
-        capsys, *(word.format(data=folder, file=file, new="new") for word in command.split())
+        capsys,
+        *(word.format(data=folder, file=file, new="new", photo=photo) for word in command.split()),
     )
     assert status == 2 and hint in line
     assert sorted(tmp_path.rglob("*")) == before
@@ -423,12 +436,16 @@ def test_every_picture_has_a_kind():
 @pytest.mark.parametrize(
     "command",
     [
-        "shift",
+        "shift --set settings=['b','c'] orders=['hw','wh']",
+        "mix-shift --set kernel_sizes=[3,5] shifts=[0,1]",
         "accuracy",
         "benchmark {docs}/bench.json",
-        "token-mixing MixerNano",
-        "receptive-fields MixerNano S2MLPNano --weights none",
-        "grad-cam MixerNano --weights cifar10 --image {photo}",
+        "profile {docs}/bench.json",
+        "token-mixing MixerNano --set blocks=[0]",
+        "mix-shift-kernels MSMLPNano --set block=1",
+        "split-attention S2MLPv2Nano --image {photo}",
+        "receptive-fields MixerNano S2MLPNano --weights none --set blocks=[0]",
+        "grad-cam MixerNano --weights cifar10 --image {photo} --set classes=[3]",
     ],
 )
 def test_plot(command, capsys, tmp_path):

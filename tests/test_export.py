@@ -11,7 +11,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, MODEL_CASES, once, one_block_per_stage, run
+from cases import BACKEND, MODEL_CASES, once, once_on_torch, one_block_per_stage, run
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
@@ -168,7 +168,7 @@ def in_tensorflow(code, *arguments):
     assert not done.returncode, done.stderr[-3000:]
 
 
-@pytest.mark.skipif(BACKEND not in ("tensorflow", "torch"), reason="JAX has its own test below")
+@once_on_torch
 def test_saved_model_is_used_as_hub_models_are(tmp_path, pictures):
     needs("saved_model")
     pytest.importorskip("tensorflow_hub")
@@ -254,7 +254,7 @@ def test_hub_fine_tunes_what_jax_has_trained(tmp_path):
     assert seen["still"] == []
 
 
-@pytest.mark.skipif(BACKEND in ("jax", "openvino"), reason="the same on the others")
+@once
 def test_other_models(shortcut, tmp_path, pictures):
     """Models without a head, with logits, in half precision, and wrapped in another model."""
     case, x = MODEL_CASES["s2_mlp"], pictures.astype("float32")

@@ -24,7 +24,9 @@ def test_a_family_is_complete(family):
     page = HERE.parent / "docs" / f"{page_of(family)}.md"
     cases = [case.name for case in MODEL_CASES.values() if case.constructor == family]
     frozen = [name for name in cases if (HERE / "frozen" / f"{name}.keras").exists()]
-    paths = json.loads((HERE / "variable_paths.json").read_text())
+    paths, work = (
+        json.loads((HERE / f"{name}.json").read_text()) for name in ("variable_paths", "work")
+    )
     for what, found in {
         "a tiny network in tests/families": cases,
         "reference vectors, named in tests/families, in tests/golden_data": [
@@ -34,6 +36,8 @@ def test_a_family_is_complete(family):
         ],
         "frozen files: run `make generate`": frozen,
         "variable paths: run `make generate`": set(cases) <= set(paths),
+        "counts of a step: run `make generate`": set(cases)
+        <= set(work["jax"]) & set(work["torch"]),
         "an ImageNet recipe in training/recipes": family in FAMILY_RECIPES,
         f"a page docs/{page.name}": page.exists(),
         "a named size": [x for x in CONSTRUCTORS.values() if x.family == family and x.is_size],

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import MODEL_CASES, run
+from cases import MODEL_CASES, once, run
 
 from keras_shiftmlp.export import fold_batch_norm
 
@@ -37,6 +37,7 @@ def drawn(model, rng):
     return model
 
 
+@once
 @pytest.mark.parametrize("name", SMALL)
 def test_folded_model_gives_the_same_logits(name):
     case, changes = SMALL[name]

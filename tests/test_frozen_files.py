@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import HERE, MODEL_CASES, run
+from cases import BACKEND, HERE, MODEL_CASES, run
 
 FROZEN = HERE / "frozen"
 NAMES = sorted(path.stem for path in FROZEN.glob("*.keras"))
@@ -27,7 +27,8 @@ def test_weight_file(name):
     expected = np.load(FROZEN / f"{name}.npz")
     path = FROZEN / f"{name}.weights.h5"
     ours = MODEL_CASES[name].build(weights=path, classifier_activation=None)
-    np.testing.assert_allclose(run(ours, expected["pixels"]), expected["logits"], atol=2e-6)
+    if BACKEND == "numpy":  # `test_keras_file` has these logits on every backend
+        np.testing.assert_allclose(run(ours, expected["pixels"]), expected["logits"], atol=2e-6)
     keras_own = MODEL_CASES[name].build(classifier_activation=None)
     keras_own.load_weights(path)
     for weight, right in zip(keras_own.get_weights(), ours.get_weights(), strict=True):

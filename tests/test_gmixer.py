@@ -20,6 +20,7 @@ def normal(*shape):
     return np.random.default_rng(sum(shape)).normal(size=shape).astype("float32")
 
 
+@once
 def test_safetensors_of_timm(tmp_path):
     from safetensors.numpy import save_file
 

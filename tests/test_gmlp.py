@@ -27,6 +27,7 @@ def random_unit(shape, **kwargs):
     return unit
 
 
+@once
 def test_safetensors_of_timm(tmp_path):
     from safetensors.numpy import save_file
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, run
+from cases import BACKEND, HERE, once, run
 from families import GOLDEN
 
 import keras_shiftmlp
@@ -86,8 +86,10 @@ def test_maps_and_logits(case):
     keys = {key.removeprefix("debug/") for key in arrays if key.startswith("debug/")}
     maps = {layer_of(key, case, names): f"debug/{key}" for key in keys - WITHIN_A_LAYER}
     assert len(maps) == len(keys - WITHIN_A_LAYER) >= 2
-    maps["predictions"] = "logits_f64"
     outputs = {name: model.get_layer(name).output for name in names if name in maps}
+    outputs |= {"features": model.get_layer("pool").input, "pooled": model.layers[-1].input}
+    outputs["predictions"] = model.output
+    maps |= {"features": "features", "pooled": "pooled", "predictions": "logits_f64"}
     actual = run(keras.Model(model.input, outputs), arrays["input"])
     for name in outputs:
         expected = arrays[maps[name]]
@@ -96,6 +98,7 @@ def test_maps_and_logits(case):
         assert difference <= tolerance, f"`{name}` is the first that differs from {maps[name]}"
 
 
+@once
 @pytest.mark.parametrize("case", GOLDEN)
 def test_features_and_pooled(case):
     arrays = load(case)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import once, run
+from cases import once, once_on_torch, run
 from families import GOLDEN
 from test_golden import load, weights_of
 
@@ -11,6 +11,7 @@ from keras_shiftmlp.layers.resample import resample_tokens
 from keras_shiftmlp.publishing.checkpoints import save_safetensors
 
 
+@once_on_torch
 @pytest.mark.parametrize("case", ["resmlp_deit", "resmlp_timm"])
 @pytest.mark.parametrize("nested", [True, False])
 def test_pth_files(case, nested, tmp_path):

@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, once, once_on_torch, trains
+from cases import BACKEND, JIT, once, once_on_torch, trains
 from test_images import picture
 
 import keras_shiftmlp
@@ -94,6 +94,7 @@ def tiny(**kwargs):
 
 
 RECIPE = training.recipe("cifar10_nano", epochs=4, batch_size=4, ema_momentum=0.5, cutmix=1.0)
+RECIPE["jit_compile"] = JIT
 
 
 @trains
@@ -101,6 +102,7 @@ RECIPE = training.recipe("cifar10_nano", epochs=4, batch_size=4, ema_momentum=0.
 def test_training_learns_and_writes_its_card(arrays, tmp_path, changes):
     model = tiny()
     recipe = {**RECIPE, "epochs": 5, "learning_rate": 1e-2, "cutmix": 0.0, **changes}
+    recipe["jit_compile"] = JIT if changes else "auto"
     logs = BACKEND == "tensorflow"
     card = training.train(model, arrays, arrays, out=tmp_path, tensorboard=logs, **recipe)
     assert card["history"][-1]["val_top1"] == 1.0

@@ -166,6 +166,7 @@ def fill(model):
     model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
 
 
+@pytest.mark.usefixtures("sampled")
 def test_half_precision_files(case, tmp_path):
     model = case.build(dtype="bfloat16")
     fill(model)
@@ -175,6 +176,7 @@ def test_half_precision_files(case, tmp_path):
         np.testing.assert_array_equal(numbers(new), numbers(old))
 
 
+@pytest.mark.usefixtures("sampled")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "mixed_bfloat16"])
 def test_safetensors_of_our_own(case, dtype, tmp_path):
     path = tmp_path / "weights.bin"

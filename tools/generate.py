@@ -25,7 +25,7 @@ import tables
 
 from keras_shiftmlp import list_models, list_weights
 from keras_shiftmlp.benchmark import report
-from keras_shiftmlp.benchmark.tables import markdown_table
+from keras_shiftmlp.benchmark.tables import markdown_table, rows_table
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
 
 DOCS = ROOT / "docs"
@@ -62,6 +62,17 @@ TABLES = {
     ("docs/performance.md", "bench families"): lambda: tables.speed_table(
         read("bench_families.json")["rows"]
     ),
+    **{
+        (f"docs/{page}.md", name.replace("_", " ")): lambda name=name: rows_table(
+            read("kept.json")[name]
+        )
+        for name, page in {
+            "constructors": "performance",
+            "torch_products": "performance",
+            "xla_depthwise": "performance",
+            "remat": "training",
+        }.items()
+    },
     ("docs/performance.md", "compilation"): lambda: printed(
         "benchmarks/compilation.py", "--from-json", DOCS / "compilation.json"
     ),
@@ -72,7 +83,7 @@ TABLES = {
     ("docs/weights.md", "weights"): report.weights_table,
     ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
     ("docs/which.md", "choice"): lambda: tables.choice_table(
-        read("models.json"), read("bench.json")["rows"]
+        read("models.json"), read("bench.json")["rows"], read("bench_families.json")["rows"]
     ),
     ("docs/quickstart.md", "terminal"): lambda: (
         f"```text\n{(DOCS / 'terminal.txt').read_text('utf-8').strip()}\n```"
@@ -169,9 +180,15 @@ def write() -> None:
         (ROOT / page).write_text(with_table(text, marker, table()), "utf-8")
     for script in run_notebooks.SCRIPTS:
         script.with_suffix(".ipynb").write_text(run_notebooks.text_of(script), "utf-8")
-    for script in ("test_weight_files.py", "test_frozen_files.py", "test_signatures.py"):
-        environment = {**os.environ, "KERAS_BACKEND": "torch"}
-        subprocess.run([sys.executable, ROOT / "tests" / script], check=True, env=environment)
+    for script, *backends in (
+        ("test_weight_files.py", "torch"),
+        ("test_frozen_files.py", "torch"),
+        ("test_signatures.py", "torch"),
+        ("work.py", "torch", "jax"),
+    ):
+        for backend in backends:
+            environment = {**os.environ, "KERAS_BACKEND": backend}
+            subprocess.run([sys.executable, ROOT / "tests" / script], check=True, env=environment)
 
 
 if __name__ == "__main__":

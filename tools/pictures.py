@@ -63,21 +63,47 @@ FIRST_BLOCKS = {
         dict(**_STAGE, dims=(96,), kernel_sizes=((1, 1, 3, 5, 7),), layer_scale_init=1),
     ),
 }
+SWIN = dict(patch_size=4, dims=(96,), depths=(2,), kernel_sizes=(), num_heads=(3,), window_size=4)
+# Families with one panel on their own page.
+PAGES = {
+    "resmlp": "ResMLP",
+    "gmlp": "gMLP",
+    "gmixer": "gMixer",
+    "gfnet": "GFNet",
+    "vip": "ViP",
+    "smlp_net": "sMLPNet",
+    "as_mlp": "AS-MLP",
+    "cycle_mlp": "CycleMLP",
+    "hire_mlp": "Hire-MLP",
+    "wave_mlp": "Wave-MLP",
+    "shiftvit": "ShiftViT",
+}
 
 
-def first_blocks(path):
-    """What one block of each family mixes, without training."""
+def untrained(family, hyperparameters):
+    """A network without a head, whose blocks mix as much as they can."""
     rng = np.random.default_rng(0)
-    models = {}
-    for title, (family, hyperparameters) in FIRST_BLOCKS.items():
-        models[title] = keras_shiftmlp.get_model(
-            family, **hyperparameters, include_top=False, weights=None, input_shape=(48, 48, 3)
-        )
-        # The usual initial weights make a block do next to nothing. These keep the variance.
-        for weight in (weight for weight in models[title].weights if len(weight.shape) > 1):
-            scale = np.prod(weight.shape[:-1]) ** -0.5
-            weight.assign(scale * rng.standard_normal(weight.shape))
-    return visualization.plot_receptive_fields(models, [0], samples=4, columns=5, path=path)
+    model = keras_shiftmlp.get_model(
+        family, **hyperparameters, include_top=False, weights=None, input_shape=(48, 48, 3)
+    )
+    # The usual initial weights make a block do next to nothing. These keep the variance.
+    for weight in (weight for weight in model.weights if len(weight.shape) > 1):
+        scale = np.prod(weight.shape[:-1]) ** -0.5
+        weight.assign(scale * rng.standard_normal(weight.shape))
+    return model
+
+
+def first_blocks(titles, path):
+    """What one block of each family mixes, without training."""
+    models = {title: untrained(*FIRST_BLOCKS[title]) for title in titles}
+    columns = min(5, len(models))
+    return visualization.plot_receptive_fields(models, [0], samples=4, columns=columns, path=path)
+
+
+def swin_blocks(path):
+    """Two blocks, of which the second shifts its windows."""
+    models = {"Window attention": untrained("MSMLPSwin", SWIN)}
+    return visualization.plot_receptive_fields(models, [0, 1], samples=4, columns=2, path=path)
 
 
 def receptive_fields(blocks, path):
@@ -102,7 +128,12 @@ PICTURES = {
     ),
     "one_pixel": lambda path: receptive_fields([2], path),
     "receptive_fields": lambda path: receptive_fields([0, 2, -1], path),
-    "first_blocks": first_blocks,
+    "first_blocks": lambda path: first_blocks(FIRST_BLOCKS, path),
+    **{
+        f"first_block_{page}": lambda path, title=title: first_blocks([title], path)
+        for page, title in PAGES.items()
+    },
+    "swin_blocks": swin_blocks,
     "accuracy": lambda path: visualization.plot_accuracy(
         json.loads((ROOT / "docs" / "models.json").read_text("utf-8")), path=path
     ),

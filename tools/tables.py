@@ -48,12 +48,13 @@ def sizes_table(page: str, rows: list[dict]) -> str:
     return markdown_table([*head, "GMACs", "paper", "paper's top-1"], lines, numeric=range(2, 7))
 
 
-def choice_table(rows: list[dict], bench: list[dict]) -> str:
+def choice_table(rows: list[dict], bench: list[dict], one_thread: list[dict]) -> str:
     """All sizes with what decides between them.
 
     Args:
         rows: Those of `docs/models.json`.
-        bench: The rows of `docs/bench.json`.
+        bench: The rows of `docs/bench.json`, on two cores.
+        one_thread: Those of `docs/bench_families.json`.
     """
     weights = {}
     for row in list_weights():
@@ -62,8 +63,8 @@ def choice_table(rows: list[dict], bench: list[dict]) -> str:
     for row in sorted(rows, key=lambda row: (CONSTRUCTORS[row["model"]].family, row["params"])):
         constructor = CONSTRUCTORS[row["model"]]
         measured = [
-            (x["ms"], x["backend"])
-            for x in bench
+            (x["ms"], f"{x['backend']}, one thread" if x in one_thread else x["backend"])
+            for x in (*bench, *one_thread)
             if (x["model"], x["mode"]) == (row["model"], "predict")
         ]
         ms, backend = min(measured, default=(None, None))

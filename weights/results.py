@@ -4,6 +4,7 @@
     python weights/results.py --probes docs/nano_probes.json     # what each change was worth
     python weights/results.py --transfer docs/transfer.json      # fine-tuned and from scratch
     python weights/results.py --curves docs/nano_curves.png      # draws the trainings
+    python weights/results.py --transfer docs/transfer.json --curves docs/transfer_curves.png
 
 `<model>.<tag>.history.json` holds the cards of the trainings that led to the weights, in order. The
 curves are those of the first, from random weights. Top-1 is in percent. The card of a probe has the
@@ -107,6 +108,9 @@ if __name__ == "__main__":
     if args.curves:
         from keras_shiftmlp.visualization import plot_curves
 
-        # The loss of a later run may have another target.
-        first = {entry["model"]: runs_of(entry)[0]["history"] for entry in shipped(args.folder)}
-        plot_curves(first, args.curves)
+        if args.transfer:
+            histories = json.loads(args.transfer.read_text("utf-8"))["curves"]
+        else:
+            # The loss of a later run may have another target.
+            histories = {x["model"]: runs_of(x)[0]["history"] for x in shipped(args.folder)}
+        plot_curves(histories, args.curves)

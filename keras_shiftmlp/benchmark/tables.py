@@ -31,3 +31,18 @@ def markdown_table(
     """
     rule = ["---:" if column in numeric else "---" for column in range(len(head))]
     return "\n".join(f"| {' | '.join(line)} |" for line in [head, rule, *rows])
+
+
+def rows_table(rows: Sequence[dict[str, str | int | float]]) -> str:
+    """Rows with the same keys as a Markdown table; columns of numbers are aligned to the right.
+
+    Example:
+
+    >>> print(rows_table([{"model": "MixerS16", "ms": 3.1}]))
+    | model | ms |
+    | --- | ---: |
+    | MixerS16 | 3.1 |
+    """
+    head = list(rows[0])
+    numeric = [place for place, key in enumerate(head) if not isinstance(rows[0][key], str)]
+    return markdown_table(head, [[str(cell) for cell in row.values()] for row in rows], numeric)

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, validators
 
@@ -73,6 +73,10 @@ OptionalData = Annotated[str | None, Parameter(validator=_data)]
 Settings = Annotated[tuple[str, ...], Parameter(validator=_setting)]
 ExistingFile = Annotated[Path, Parameter(validator=validators.Path(exists=True, dir_okay=False))]
 ExistingFolder = Annotated[Path, Parameter(validator=validators.Path(exists=True, file_okay=False))]
+KerasFile = Annotated[
+    Path, Parameter(validator=validators.Path(exists=True, dir_okay=False, ext="keras"))
+]
+DType = Literal["float32", "float16", "bfloat16", "mixed_float16", "mixed_bfloat16"]
 Count = Annotated[int, Parameter(validator=validators.Number(gte=1))]
 
 
@@ -90,12 +94,24 @@ def _value(text):
         return text
 
 
-def check_weights(model: str, weights: str | None) -> None:
-    """Raises `UsageError` for a tag that the model does not have, or a file that is missing."""
+def check_weights(model: str, weights: str | None, is_used: bool = False) -> None:
+    """Raises `UsageError` for a tag that the model does not have, or a file that is missing.
+
+    Args:
+        model: Name of a constructor or of a .keras file.
+        weights: What the user wrote.
+        is_used: Whether the outputs of the network are shown: the weights must be trained ones, or
+            asked to be random.
+    """
     if model.endswith(".keras"):
         if weights is not None:
             raise UsageError(f"'{model}' has its own weights: leave out --weights.")
         return
+    if is_used and weights is None and full_name(model) in registry()["families"]:
+        raise UsageError(
+            f"{full_name(model)} has no checkpoint by default: name a size, or use --weights, with "
+            f"'{RANDOM}' for random weights."
+        )
     if weights is None or weights == RANDOM or "://" in weights:
         return
     if os.sep in weights or "." in weights:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from keras_shiftmlp.benchmark.report import bench_tables, save_benchmark
 from keras_shiftmlp.cli import output
-from keras_shiftmlp.cli.arguments import Count, ExistingFile, Model, check_packages
+from keras_shiftmlp.cli.arguments import Count, DType, ExistingFile, Model, check_packages
 from keras_shiftmlp.cli.output import UsageError
 from keras_shiftmlp.cli.program import USE, Backend, command
 
@@ -19,7 +19,7 @@ def bench(
     modes: tuple[Literal["predict", "train"], ...] = ("predict", "train"),
     batch_size: Count = 8,
     repeats: Count = 5,
-    dtype: str | None = None,
+    dtype: DType | None = None,
     growth: bool = False,
     profile: bool = False,
     out: Path | None = None,
@@ -33,7 +33,7 @@ def bench(
         modes: What to time.
         batch_size: Images per batch.
         repeats: Timed rounds.
-        dtype: Such as mixed_bfloat16.
+        dtype: Keras's dtype policy; float32 by default.
         growth: Also time several image and batch sizes.
         profile: Also time each kind of layer.
         out: Folder for bench.json and its pictures.

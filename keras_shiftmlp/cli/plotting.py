@@ -9,12 +9,14 @@ from typing import Any, Literal
 
 from keras_shiftmlp.cli.arguments import (
     ExistingFile,
+    Settings,
     build,
     check_model,
     check_new,
     check_packages,
     check_weights,
     registry,
+    values_of,
 )
 from keras_shiftmlp.cli.output import UsageError
 from keras_shiftmlp.cli.program import USE, command
@@ -35,12 +37,14 @@ class _Picture:
         takes: What the user names.
         argument: From what the user names, by name, to the first argument of the function.
         image: Whether the second argument is a photo.
+        settings: The function's arguments that --set may change.
     """
 
     function: str
     takes: Literal["nothing", "files", "one file", "models", "one model"] = "nothing"
     argument: Callable[[dict[str, Any]], Any] | None = None
     image: bool = False
+    settings: tuple[str, ...] = ()
 
 
 def _only(named):
@@ -49,8 +53,8 @@ def _only(named):
 
 
 _PICTURES: dict[str, _Picture] = {
-    "shift": _Picture("plot_spatial_shift"),
-    "mix-shift": _Picture("plot_mix_shift"),
+    "shift": _Picture("plot_spatial_shift", settings=("settings", "orders", "shape")),
+    "mix-shift": _Picture("plot_mix_shift", settings=("kernel_sizes", "shifts", "shape")),
     "accuracy": _Picture(
         "plot_accuracy",
         argument=lambda _: [{"model": name, **x} for name, x in registry()["models"].items()],
@@ -60,11 +64,20 @@ _PICTURES: dict[str, _Picture] = {
     ),
     "benchmark": _Picture("plot_benchmark", "one file", lambda results: _only(results)["rows"]),
     "profile": _Picture("plot_profile", "one file", lambda results: _only(results)["profile"]),
-    "receptive-fields": _Picture("plot_receptive_fields", "models", lambda models: models),
-    "grad-cam": _Picture("plot_grad_cam", "one model", _only, image=True),
+    "receptive-fields": _Picture(
+        "plot_receptive_fields",
+        "models",
+        lambda models: models,
+        settings=("blocks", "samples", "seed", "columns"),
+    ),
+    "grad-cam": _Picture(
+        "plot_grad_cam", "one model", _only, image=True, settings=("classes", "layer")
+    ),
     "split-attention": _Picture("plot_split_attention", "one model", _only, image=True),
-    "token-mixing": _Picture("plot_token_mixing", "one model", _only),
-    "mix-shift-kernels": _Picture("plot_mix_shift_kernels", "one model", _only),
+    "token-mixing": _Picture("plot_token_mixing", "one model", _only, settings=("blocks", "units")),
+    "mix-shift-kernels": _Picture(
+        "plot_mix_shift_kernels", "one model", _only, settings=("block", "channels")
+    ),
 }
 
 
@@ -76,6 +89,7 @@ def plot(
     out: Path,
     weights: str | None = None,
     image: ExistingFile | None = None,
+    set: Settings = (),
 ) -> None:
     """Draw a picture that explains: shifts, receptive fields, attention, training, times.
 
@@ -87,8 +101,12 @@ def plot(
         out: Picture to write; its ending, such as .png or .svg, sets the format.
         weights: Checkpoint of the models: a tag such as cifar10, or "none" for random weights.
         image: Photo for grad-cam and split-attention.
+        set: Arguments of the Python function: KEY=VALUE, such as blocks=[0,-1] or classes=[3].
     """
-    picture = _PICTURES[kind]
+    picture, changes = _PICTURES[kind], values_of(set)
+    if unknown := sorted(changes.keys() - {*picture.settings}):
+        known = ", ".join(picture.settings) or "nothing"
+        raise UsageError(f"`plot {kind}` can set {known}. Received: '{unknown[0]}'")
     _check(kind, picture, sources, weights, image)
     check_new(out, ".png", ".svg", ".pdf")
     check_packages("plot", "keras_shiftmlp[plots]", "matplotlib")
@@ -102,7 +120,7 @@ def plot(
     arguments = [] if picture.argument is None else [picture.argument(named)]
     out.parent.mkdir(parents=True, exist_ok=True)
     getattr(visualization, picture.function)(
-        *arguments, *([image] if picture.image else []), path=out
+        *arguments, *([image] if picture.image else []), **changes, path=out
     )
 
 

@@ -50,7 +50,7 @@ def predict(
     """
     if json and csv:
         raise UsageError("Choose one of --json and --csv.")
-    check_weights(model, weights)
+    check_weights(model, weights, is_used=True)
     check_new(out, *PICTURES)
     check_packages("Reading images", "keras_shiftmlp[plots]", "PIL")
 
@@ -106,7 +106,7 @@ def evaluate(
         batch_size: Images per batch.
         confusion: Picture of the confusion matrix to write, such as matrix.png.
     """
-    check_weights(model, weights)
+    check_weights(model, weights, is_used=True)
     check_new(confusion, *PICTURES)
     check_packages("Evaluation", "keras_shiftmlp[train]", "grain", "PIL")
     if confusion is not None:

@@ -11,6 +11,7 @@ from keras_shiftmlp.cli.arguments import (
     Count,
     ExistingFile,
     ExistingFolder,
+    KerasFile,
     Model,
     Settings,
     check_weights,
@@ -81,7 +82,7 @@ def verify(
     group=EXCHANGE,
 )
 def publish(
-    file: ExistingFile,
+    file: KerasFile,
     model: Model,
     tag: str,
     /,

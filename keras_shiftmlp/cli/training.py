@@ -9,6 +9,7 @@ from keras_shiftmlp.cli import output
 from keras_shiftmlp.cli.arguments import (
     Count,
     Data,
+    DType,
     Model,
     OptionalData,
     Settings,
@@ -39,7 +40,7 @@ def train(
     image_size: Count | None = None,
     early_stopping: Count | None = None,
     class_weights: Literal["balanced"] | None = None,
-    dtype: str | None = None,
+    dtype: DType | None = None,
     remat: bool = False,
     tensorboard: bool = False,
     seed: Annotated[int, Parameter(validator=validators.Number(gte=0))] = 0,
@@ -60,7 +61,7 @@ def train(
         image_size: Side of the images in pixels; the model's own by default.
         early_stopping: Stop once the validation loss has not fallen for this many epochs.
         class_weights: Give each class the same weight, however many images it has.
-        dtype: Such as mixed_bfloat16.
+        dtype: Keras's dtype policy; float32 by default.
         remat: Recompute activations: less memory, more time.
         tensorboard: Write logs for TensorBoard.
         seed: Seed of the split, the order and the augmentation.

@@ -85,6 +85,16 @@ class ImageModel(keras.Model):
         """The same levels as Keras tensors of this model. KerasHub's detectors read this."""
         return {level: self.get_layer(level).output for level in self.pyramid_level_inputs}
 
+    def make_train_function(self, force: bool = False) -> Any:
+        """Keras calls this before the first training step.
+
+        TensorFlow traces a step twice if the first trace creates variables, so those of the
+        optimizer are created here.
+        """
+        if self.optimizer is not None and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        return super().make_train_function(force)
+
 
 def feature_extractor(model: keras.Model, layers: Sequence[str] | None = None) -> keras.Model:
     """A model that returns several feature maps and shares the weights of `model`.

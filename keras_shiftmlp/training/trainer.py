@@ -327,6 +327,8 @@ def evaluate(
         ValueError: If images and model do not fit together, or an argument is out of range.
     """
     check_fit(model, images)
+    check_arguments(batch_size=batch_size)
+    batch_size = min(batch_size, len(images))
     started = time.perf_counter()
     batches = evaluation_batches(
         images,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from keras_shiftmlp.visualization._figure import BLUE, COLORS, SKY, saved, subplots
+from keras_shiftmlp.visualization._figure import BLACK, BLUE, COLORS, SKY, saved, subplots
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def plot_benchmark(
     rows: Sequence[dict[str, Any]], path: str | os.PathLike[str] | None = None
 ) -> Figure:
-    """Time against parameters, and the ratio to the matrix products.
+    """Time per image, and its ratio to the time of the matrix products, as bars.
 
     Args:
         rows: Those of `bench.measure`.
@@ -26,25 +26,25 @@ def plot_benchmark(
         The figure.
     """
     modes = list(dict.fromkeys(row["mode"] for row in rows))
-    figure, axes = subplots(2, len(modes), figsize=(6 * len(modes), 8))
     backends = list(dict.fromkeys(row["backend"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows))
+    columns = len(modes)
+    figure, axes = subplots(2, columns, figsize=((1.5 + 0.9 * len(models)) * columns, 6))
+    width = 0.8 / len(backends)
     for (above, below), mode in zip(axes.T, modes):
         for place, (backend, color) in enumerate(zip(backends, itertools.cycle(COLORS))):
             mine = [row for row in rows if (row["mode"], row["backend"]) == (mode, backend)]
-            params = [row["params"] / 1e6 for row in mine]
-            above.scatter(params, [row["ms"] for row in mine], color=color, label=backend)
-            for row, x in zip(mine, params):
-                above.annotate(row["model"], (x, row["ms"]), fontsize=7)
-            width = 0.8 / len(backends)
             at = [models.index(row["model"]) + (place + 0.5) * width - 0.4 for row in mine]
+            above.bar(at, [row["ms"] for row in mine], width, color=color, label=backend)
             below.bar(at, [row["ratio"] for row in mine], width, color=color)
-        above.set(title=mode, xlabel="million parameters", ylabel="ms per image")
-        below.set(xticks=range(len(models)), ylabel="time / time of the matrix products")
-        below.set_xticklabels(models, rotation=20, fontsize=8)
-        below.axhline(1, color="black", linewidth=0.8)
-        above.grid(alpha=0.3)
-        above.legend()
+        above.set(title=mode, ylabel="ms per image", xticks=[])
+        below.set(xticks=range(len(models)), ylabel="times its matrix products")
+        below.set_xticklabels(models, rotation=20, ha="right", rotation_mode="anchor")
+        below.axhline(1, color=BLACK, linewidth=0.8)
+        for axis in (above, below):
+            axis.grid(axis="y", alpha=0.3)
+            axis.set_axisbelow(True)
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside right upper")
     return saved(figure, path)
 
 
