@@ -3,7 +3,7 @@
     python examples/detection.py --data BCCD                    # a folder in VOC format
     python examples/detection.py --data BCCD --size 384 512 --weights imagenet
     python examples/detection.py --data BCCD --model small --size 192 256 --epochs 10
-    python examples/detection.py --smoke                        # two minutes, drawn shapes
+    python examples/detection.py --smoke                        # one minute, drawn shapes
     python examples/detection.py --smoke --data BCCD            # eight of your own images
 
 --data has the images in JPEGImages and one XML file per image in Annotations. If ImageSets/Main
@@ -53,7 +53,7 @@ parser.add_argument("--smoke", action="store_true", help="overfit eight images")
 args = parser.parse_args()
 if args.smoke:
     args.model, args.batch_size, args.learning_rate = "small", 4, 2e-3
-    args.head_layers, args.epochs = (2, 260) if args.data else (1, 100)
+    args.head_layers, args.epochs = (2, 260) if args.data else (1, 50)
     args.size = (192, 256) if args.data else (96, 128)
 height, width = args.size
 if height % 2 ** LEVELS[1] or width % 2 ** LEVELS[1]:

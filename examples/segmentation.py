@@ -3,7 +3,7 @@
     python examples/segmentation.py --data photos               # images/x.jpg and masks/x.png
     python examples/segmentation.py --data VOC2012              # JPEGImages and SegmentationClass
     python examples/segmentation.py --data BCCD --model small --size 192 256 --epochs 10
-    python examples/segmentation.py --smoke                     # two minutes, drawn shapes
+    python examples/segmentation.py --smoke                     # one minute, drawn shapes
     python examples/segmentation.py --smoke --data BCCD         # eight of your own images
 
 A mask has the index of a class at each pixel, 0 for the background and 255 for ignored pixels. For
@@ -45,7 +45,7 @@ parser.add_argument("--out", type=Path, default=Path("outputs/segmentation"))
 parser.add_argument("--smoke", action="store_true", help="overfit eight images")
 args = parser.parse_args()
 if args.smoke:
-    args.model, args.epochs, args.batch_size = "small", 200 if args.data else 100, 8
+    args.model, args.epochs, args.batch_size = "small", 200 if args.data else 40, 8
     args.size, args.learning_rate = (96, 128) if args.data else (64, 96), 3e-3
 height, width = args.size
 if height % 32 or width % 32:

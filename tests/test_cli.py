@@ -524,7 +524,30 @@ def test_predict_photos(capsys, tmp_path):
 
 @once_on_torch
 @pytest.mark.skipif(not DATA.exists(), reason="the sample photos are not here")
-def test_train_on_flowers(capsys, tmp_path):
+def test_explain_a_photo(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    with tarfile.open(DATA / "imagenet_samples.tar") as photos:
+        photos.extractall(tmp_path, filter="data")
+    [dog] = tmp_path.glob("imagenet_samples/*_spaniel.JPEG")
+    for command in (
+        ["grad-cam", "S2MLPNano", "--image", dog, "--set", "classes=[5]"],
+        ["split-attention", "S2MLPv2Nano", "--image", dog],
+    ):
+        out = tmp_path / f"{command[0]}.png"
+        assert call(capsys, "plot", *command, "--out", out).out == ""
+        with Image.open(out) as drawn:
+            assert min(drawn.size) > 200 and len(drawn.convert("L").getcolors()) > 100
+    status, line = refused(
+        capsys, "plot", "grad-cam", "S2MLPNano", "--image", dog, "--set", "classes=[10]", "--out",
+        tmp_path / "none.png",
+    )  # fmt: skip
+    assert status == 1 and "10" in line and not (tmp_path / "none.png").exists()
+
+
+@once_on_torch
+@pytest.mark.skipif(not DATA.exists(), reason="the sample photos are not here")
+def test_train_publish_and_export_with_flowers(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("onnxruntime")
     with tarfile.open(DATA / "flowers.tar.xz") as flowers:
         counts = dict.fromkeys(("daisy", "rose", "tulip"), 0)
         for member in flowers:
@@ -541,3 +564,19 @@ def test_train_on_flowers(capsys, tmp_path):
     assert result["images"] == 36 and result["top1"] > 0.4
     rows = table(call(capsys, "predict", data / "rose", "--model", run / "model.keras").out)
     assert {row["class"] for row in rows} == set(counts)
+
+    shared, facts = tmp_path / "shared", ["--dataset", "flowers", "--license", "CC-BY-2.0"]
+    publish = ["publish", run / "model.keras", "MixerNano", "flowers", "--folder", shared, *facts]
+    entry = json.loads(call(capsys, *publish, "--card", run / "card.json").out)
+    assert entry["classes"] == 3 and (shared / entry["file"]).stat().st_size == entry["size"]
+    monkeypatch.setenv("KERAS_SHIFTMLP_WEIGHTS", str(shared))
+    tag = ["--model", "MixerNano", "--weights", "flowers"]
+    again = table(call(capsys, "predict", data / "rose", *tag).out)
+    assert [row["class"] for row in again] == [row["class"] for row in rows]
+    out = tmp_path / "flowers.onnx"
+    exported = json.loads(
+        call(capsys, "export", "MixerNano", *tag[2:], "--out", out, "--images", data).out
+    )
+    assert exported["bytes"] == out.stat().st_size
+    assert max(exported["scaled_difference"].values()) < 1e-4
+    assert refused(capsys, "export", "MixerNano", *tag[2:], "--out", out)[0] == 2
