@@ -74,27 +74,11 @@ def test_compiled_work_stays_what_it_is(name):
 @pytest.mark.parametrize("name", NEW_MAPS)
 def test_few_new_maps(name):
     import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves
-
-    written = 0
-
-    class Count(TorchDispatchMode):
-        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-            nonlocal written
-            results = function(*args, **(kwargs or {}))
-            storages = [
-                {x.untyped_storage() for x in tree_leaves(tree) if isinstance(x, torch.Tensor)}
-                for tree in (results, (args, kwargs))
-            ]
-            given = {storage.data_ptr() for storage in storages[1]}
-            written += sum(s.nbytes() for s in storages[0] if s.data_ptr() not in given)
-            return results
 
     model = keras_shiftmlp.get_model(name, weights=None)
     images = torch.zeros((2, *model.input_shape[1:]))
-    with Count(), torch.no_grad():
-        model(images)
+    with torch.no_grad():
+        written = work.calls_and_bytes(lambda: model(images))["bytes"]
     products = sum(
         4 * math.prod(left[:-1]) * right[-1] * math.prod(right[:-2]) * count
         for (left, right), count in matrix_products(model, 2).items()

@@ -1,7 +1,7 @@
 """What a training step of each case costs, in counts that repeat exactly.
 
-KERAS_BACKEND=jax python tests/work.py      # writes the counts of JAX into work.json
-KERAS_BACKEND=torch python tests/work.py    # those of PyTorch
+`KERAS_BACKEND=jax python tests/work.py` adds the counts of new cases to `work.json`; on PyTorch the
+same. To count all cases anew, remove the file first.
 """
 
 import json
@@ -45,6 +45,19 @@ def of_jax(model, pixels):
 def of_torch(model, pixels):
     """Calls of PyTorch's kernels, and the bytes that they allocate."""
     import torch
+
+    weights = [variable.value for variable in model.trainable_variables]
+
+    def step():
+        loss = model(pixels, training=True)[:, 0].sum()
+        torch.autograd.grad(loss, weights, allow_unused=True)
+
+    return calls_and_bytes(step)
+
+
+def calls_and_bytes(function):
+    """What PyTorch does during `function()`: calls of kernels, and the bytes of new storages."""
+    import torch
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves
 
@@ -62,10 +75,8 @@ def of_torch(model, pixels):
             found["bytes"] += sum(x.nbytes() for x in new if x.data_ptr() not in known)
             return results
 
-    weights = [variable.value for variable in model.trainable_variables]
     with Count():
-        loss = model(pixels, training=True)[:, 0].sum()
-        torch.autograd.grad(loss, weights, allow_unused=True)
+        function()
     return found
 
 
