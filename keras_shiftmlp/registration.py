@@ -5,17 +5,19 @@ seconds to import. If Keras is already imported, the classes are registered imme
 they are registered right after Keras has been imported.
 """
 
+import contextlib
 import importlib
-import importlib.util
 import sys
+
+from keras_shiftmlp.imports import on_import
 
 
 def register() -> None:
     """Registers layers, models and optimizers now, or as soon as Keras has been imported."""
     if "keras" in sys.modules:
         _import_classes()
-    elif _AfterKeras not in sys.meta_path:
-        sys.meta_path.insert(0, _AfterKeras)
+    else:
+        on_import("keras", _before_the_classes)
 
 
 def _import_classes():
@@ -24,21 +26,7 @@ def _import_classes():
         importlib.import_module(module)
 
 
-class _AfterKeras:
-    """An import finder that waits for `import keras`, once."""
-
-    @classmethod
-    def find_spec(cls, name, path=None, target=None):
-        if name != "keras":
-            return None
-        sys.meta_path.remove(cls)
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.loader is not None:
-            load = spec.loader.exec_module
-
-            def load_and_register(module):
-                load(module)
-                _import_classes()
-
-            spec.loader.exec_module = load_and_register
-        return spec
+@contextlib.contextmanager
+def _before_the_classes():
+    yield
+    _import_classes()

@@ -1,8 +1,10 @@
 """A tour of `keras-shiftmlp`: what each command prints and writes, and how it refuses bad calls."""
 
 import csv
+import importlib.util
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,8 +19,9 @@ from PIL import Image
 
 import keras_shiftmlp
 from keras_shiftmlp import cli, prediction, training, visualization
-from keras_shiftmlp.cli import arguments, plotting, program
+from keras_shiftmlp.cli import arguments, output, plotting, program
 from keras_shiftmlp.downloads import cache
+from keras_shiftmlp.imports import on_import
 
 DATA = HERE.parents[1] / "shared" / "data"
 COMMANDS = (
@@ -215,6 +218,11 @@ BAD_CALLS = {
     "ending": ("plot curves {file} --out curves.exe", ".png"),
     "sizes": ("export MixerNano --out {new} --size 1 2 3", "height and width"),
     "taken": ("export MixerNano --out {file}", "nothing is overwritten"),
+    "size": ("export MixerNano --out {new} --size 48 32", "32 x 32 pixels only"),
+    "preprocessing": (
+        "port MixerB16 {photo} --out {new} --preprocessing imagenet",
+        "minus_one_to_one",
+    ),
     "port": ("port MixerB61 imagenet --out {new}", "MixerB16"),
     "tag of a port": ("port MixerB16 imagenets --out {new}", "imagenet_sam"),
     "verify": ("verify MixerNano {file}", "--photos"),
@@ -249,6 +257,19 @@ def test_bad_calls_are_found_before_anything_is_read_or_written(
     )
     assert status == 2 and hint in line
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@once
+def test_what_a_package_writes_while_it_is_imported_is_dropped(tmp_path, monkeypatch, capfd):
+    (tmp_path / "noisy.py").write_text("import os; os.write(2, b'hello')")
+    monkeypatch.syspath_prepend(tmp_path)
+    finders = list(sys.meta_path)
+    on_import("noisy", output.without_messages)
+    assert importlib.util.find_spec("noisy")  # to look for it is not to import it
+    assert importlib.import_module("noisy")
+    assert capfd.readouterr().err == "" and sys.meta_path == finders
+    os.write(2, b"hello")
+    assert capfd.readouterr().err == "hello"
 
 
 # ---------------------------------------------------------------------------------------------
@@ -367,24 +388,49 @@ def test_bars_are_shown_on_a_terminal_and_quiet_hides_them(capsys, folder, tmp_p
     assert "Reading images" in shown and "Evaluating" in shown
 
 
-@once
-def test_images_in_0_to_1_are_warned_of_once(capsys, tmp_path):
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("predict {0} --model MixerNano --batch-size 1", marks=once),
+        pytest.param("evaluate MixerNano --data {0}", marks=once),
+        pytest.param(
+            "train MixerNano --data {0} --out {0}-run --hold-out 2 --set epochs=1 batch_size=2",
+            marks=once_on_torch,
+        ),
+    ],
+)
+def test_images_in_0_to_1_are_warned_of_once(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     for name in ("bird", "cat"):
-        dark = Image.fromarray(np.ones((40, 40, 3), "uint8"))
+        dark = Image.fromarray(np.eye(40, dtype="uint8")).convert("RGB")
         for number in range(2):
             picture(tmp_path / "good" / name / f"{number}.png")
             (tmp_path / "dark" / name).mkdir(parents=True, exist_ok=True)
             dark.save(tmp_path / "dark" / name / f"{number}.png")
-    for command in (
-        ["predict", tmp_path / "{}", "--model", "MixerNano", "--batch-size", "1"],
-        ["evaluate", "MixerNano", "--data", tmp_path / "{}"],
-    ):
-        cache.warn_once.cache_clear()
-        dark, good = ([str(word).format(kind) for word in command] for kind in ("dark", "good"))
-        assert "above 1" not in call(capsys, *good).err
-        assert call(capsys, *dark).err.count("No value of the images is above 1") == 1
-        assert "above 1" not in call(capsys, *dark).err
     cache.warn_once.cache_clear()
+    dark, good = (command.format(kind).split() for kind in ("dark", "good"))
+    assert "above 1" not in call(capsys, *good).err
+    assert call(capsys, *dark).err.count("No value of the images is above 1") == 1
+    assert "above 1" not in call(capsys, *dark).err
+    cache.warn_once.cache_clear()
+
+
+@once_on_torch
+def test_the_seed_of_train_decides_the_initial_weights(capsys, folder, tmp_path, monkeypatch):
+    starts = []
+
+    def train(network, *args, out, **kwargs):
+        starts.append(network.get_weights())
+        out.mkdir()
+        return {"history": [{}]}
+
+    monkeypatch.setattr(training, "train", train)
+    for number, seed in enumerate((3, 3, 4)):
+        out = tmp_path / f"run{number}"
+        call(capsys, "train", "MixerNano", "--data", folder, "--out", out, "--seed", seed)
+    for one, same, other in zip(*starts):
+        np.testing.assert_array_equal(one, same)
+        assert np.ptp(one) == 0 or not np.array_equal(one, other)
 
 
 @once_on_torch

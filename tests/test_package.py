@@ -81,7 +81,7 @@ def test_only_public_keras_in_the_package(path):
 
 # Folders and modules from the ground up; those of one line know nothing of each other.
 FLOORS = [
-    "downloads kernels naming",
+    "downloads imports kernels naming",
     "layers programs",
     "checkpoints finetuning",
     "models catalogue",

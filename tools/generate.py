@@ -26,6 +26,7 @@ import tables
 from keras_shiftmlp import list_models, list_weights
 from keras_shiftmlp.benchmark import report
 from keras_shiftmlp.benchmark.tables import markdown_table, rows_table
+from keras_shiftmlp.layers.image_preprocessing import PRESETS
 from keras_shiftmlp.models._constructor import CONSTRUCTORS
 
 DOCS = ROOT / "docs"
@@ -139,7 +140,8 @@ def registry() -> str:
         facts = {key: value for key, value in row.items() if key != "model"}
         weights = counts[row["model"]]
         models[row["model"]] = {"family": family.name, **facts, "weights": weights}
-    return json.dumps({"families": families, "models": models}, indent=1) + "\n"
+    known = {"families": families, "models": models, "preprocessing": list(PRESETS)}
+    return json.dumps(known, indent=1) + "\n"
 
 
 def stale() -> list[str]:

@@ -53,6 +53,11 @@ def _known_or_file(_: Any, name: str) -> None:
     check_model(name)
 
 
+def _preset(_: Any, name: str | None) -> None:
+    if name is not None and name not in registry()["preprocessing"]:
+        raise ValueError(f"Choose from {', '.join(registry()['preprocessing'])}.")
+
+
 def _data(_: Any, data: str | None) -> None:
     if data is None or data.startswith("tfds:"):
         return
@@ -73,6 +78,7 @@ OptionalData = Annotated[str | None, Parameter(validator=_data)]
 Settings = Annotated[tuple[str, ...], Parameter(validator=_setting)]
 ExistingFile = Annotated[Path, Parameter(validator=validators.Path(exists=True, dir_okay=False))]
 ExistingFolder = Annotated[Path, Parameter(validator=validators.Path(exists=True, file_okay=False))]
+Preprocessing = Annotated[str | None, Parameter(validator=_preset)]
 KerasFile = Annotated[
     Path, Parameter(validator=validators.Path(exists=True, dir_okay=False, ext="keras"))
 ]
@@ -124,6 +130,21 @@ def check_weights(model: str, weights: str | None, is_used: bool = False) -> Non
     if weights not in tags:
         known = ", ".join(tags) or "no public checkpoint"
         raise UsageError(f"{full_name(model)} has {known}. Received: '{weights}'")
+
+
+def check_size(model: str, height: int, width: int) -> None:
+    """Raises `UsageError` if a network with weights for each position has another size."""
+    if model.endswith(".keras"):
+        return
+    name, known = full_name(model), registry()
+    size = known["models"].get(name)
+    if size is None or known["families"][size["family"]]["any_size"]:
+        return
+    if (height, width) != (size["input"], size["input"]):
+        raise UsageError(
+            f"{name} takes images of {size['input']} x {size['input']} pixels only. Received: "
+            f"{height} x {width}"
+        )
 
 
 def check_packages(what: str, extra: str, *packages: str) -> None:

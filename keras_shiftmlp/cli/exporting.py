@@ -13,6 +13,7 @@ from keras_shiftmlp.cli.arguments import (
     ModelOrFile,
     OptionalData,
     build,
+    check_size,
     check_weights,
 )
 from keras_shiftmlp.cli.output import UsageError
@@ -44,6 +45,8 @@ def export(
     if len(size) > 2:
         raise UsageError(f"--size takes a side, or height and width. Received: {size}")
     check_weights(model, weights)
+    if size:
+        check_size(model, size[0], size[-1])
 
     import numpy as np
 

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, NoReturn
 from cyclopts import App, CycloptsError, Group, Parameter, ValidationError
 
 from keras_shiftmlp import __version__
-from keras_shiftmlp.cli.output import UsageError, log_lines
+from keras_shiftmlp.cli.output import UsageError, log_lines, without_messages
+from keras_shiftmlp.imports import on_import
 from keras_shiftmlp.programs import keep_compiled_programs
 
 PROGRAM = "keras-shiftmlp"
@@ -87,8 +88,10 @@ def launch(
         quiet: Show results and errors only: no progress bars, no warnings.
         debug: Show the traceback of an error.
     """
-    # TensorFlow tells on each start what its build can do.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if debug else "3")
+    if not debug:
+        # TensorFlow tells on each start what its build can do.
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        on_import("tensorflow", without_messages)
     keep_compiled_programs()
     with log_lines(logging.ERROR if quiet else logging.INFO):
         try:

@@ -13,6 +13,7 @@ from keras_shiftmlp.cli.arguments import (
     ExistingFolder,
     KerasFile,
     Model,
+    Preprocessing,
     Settings,
     check_weights,
     full_name,
@@ -23,7 +24,7 @@ from keras_shiftmlp.cli.program import EXCHANGE, command
 
 
 @command("port", example="MixerB16 imagenet --out ported/mixer", group=EXCHANGE)
-def port(model: Model, file: str, /, *, out: Path, preprocessing: str | None = None) -> None:
+def port(model: Model, file: str, /, *, out: Path, preprocessing: Preprocessing = None) -> None:
     """Convert a publisher's file to .safetensors; its framework is not needed.
 
     Args:
@@ -49,7 +50,7 @@ def verify(
     limit: Count = 8,
     softmax: ExistingFile | None = None,
     photo: ExistingFile | None = None,
-    preprocessing: str | None = None,
+    preprocessing: Preprocessing = None,
 ) -> None:
     """Compare a publisher's file in Keras with the original network, on --photos.
 

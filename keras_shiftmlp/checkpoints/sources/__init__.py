@@ -118,6 +118,25 @@ def norm(theirs: str, ours: str) -> list[Row]:
     ]
 
 
+def block_parts(theirs: str, ours: str) -> list[Row]:
+    """The rows of a block's norms and of its channel MLP."""
+    return [
+        *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
+        *norm(f"{theirs}.norm2", f"{ours}_channel_norm"),
+        *linear(f"{theirs}.mlp.fc#", f"{ours}_channel_fc#"),
+    ]
+
+
+def stage_parts(stage: int) -> list[Row]:
+    """The same of a whole stage and the layer before it; both count as modules of `network`."""
+    stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"
+    return [
+        *conv2d(f"{stem}.proj", f"stage_{stage}_stem"),
+        *norm(f"{stem}.norm", f"stage_{stage}_stem_norm"),
+        *block_parts(f"network.{2 * stage}.#", f"stage_{stage}_block_#"),
+    ]
+
+
 def affine(theirs: str, ours: str) -> list[Row]:
     """The rows of ResMLP's affine layer, whose tensors may have the shape `(1, 1, C)`."""
     return [row(f"{theirs}.{name}", f"{ours}/{name}") for name in ("alpha", "beta")]
@@ -134,3 +153,7 @@ def split_attention(theirs: str, ours: str) -> list[Row]:
         row(f"{theirs}.fc2.weight", f"{ours}/fc2/kernel", lambda x: dense(group_major(x, 3))),
         row(f"{theirs}.fc2.bias", f"{ours}/fc2/bias", lambda x: group_major(x, 3)),
     ]
+
+
+# The last norm and the classifier.
+END = [*norm("norm", "norm"), *linear("head", "predictions")]

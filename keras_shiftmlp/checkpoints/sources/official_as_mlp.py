@@ -1,6 +1,6 @@
 """State dicts of the released AS-MLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm
+from keras_shiftmlp.checkpoints.sources import END, Source, block_parts, conv2d, linear, norm
 
 
 def _downsampling(stage):
@@ -17,17 +17,14 @@ STATE_DICT = [
     *conv2d("patch_embed.proj", "stage_0_stem"),
     *norm("patch_embed.norm", "stage_0_stem_norm"),
     *(row for stage in range(16) for row in _downsampling(stage)),
-    *norm(f"{_BLOCK}.norm1", f"{_OURS}_spatial_norm"),
+    *block_parts(_BLOCK, _OURS),
     *linear(f"{_BLOCK}.axial_shift.conv1", f"{_OURS}_spatial_fc1"),
     *norm(f"{_BLOCK}.axial_shift.norm1", f"{_OURS}_spatial_fc1_norm"),
     *linear(f"{_BLOCK}.axial_shift.conv2_1", f"{_OURS}_spatial_horizontal_fc"),
     *linear(f"{_BLOCK}.axial_shift.conv2_2", f"{_OURS}_spatial_vertical_fc"),
     *norm(f"{_BLOCK}.axial_shift.norm2", f"{_OURS}_spatial_sum_norm"),
     *linear(f"{_BLOCK}.axial_shift.conv3", f"{_OURS}_spatial_fc2"),
-    *norm(f"{_BLOCK}.norm2", f"{_OURS}_channel_norm"),
-    *linear(f"{_BLOCK}.mlp.fc#", f"{_OURS}_channel_fc#"),
-    *norm("norm", "norm"),
-    *linear("head", "predictions"),
+    *END,
 ]
 
 MARKER = "layers.0.blocks.0.axial_shift.conv1.weight"

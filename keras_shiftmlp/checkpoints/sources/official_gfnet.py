@@ -1,17 +1,14 @@
 """State dicts of the released GFNet code (`.pth`, under `model`), of GFNet and of the pyramid."""
 
-from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, row
+from keras_shiftmlp.checkpoints.sources import END, Source, block_parts, conv2d, row
 
 
 def _blocks(theirs, ours):
     """The rows of the blocks, and of the end of the network."""
     return [
-        *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
+        *block_parts(theirs, ours),
         row(f"{theirs}.filter.complex_weight", f"{ours}_spatial/complex_weight"),
-        *norm(f"{theirs}.norm2", f"{ours}_channel_norm"),
-        *linear(f"{theirs}.mlp.fc#", f"{ours}_channel_fc#"),
-        *norm("norm", "norm"),
-        *linear("head", "predictions"),
+        *END,
     ]
 
 

@@ -1,14 +1,15 @@
 """State dicts of the released Hire-MLP code (`.pth`, under `model`)."""
 
 from keras_shiftmlp.checkpoints.sources import (
+    END,
     Source,
-    conv2d,
     dense,
     group_major,
     linear,
     norm,
     row,
     split_attention,
+    stage_parts,
 )
 
 # The files index a region's values `c * p + k`, so the size `p` of each stage's regions must be
@@ -23,16 +24,8 @@ def _stage(stage, region_size):
         """`(C * p, ...)` to `(p * C, ...)`."""
         return group_major(array, region_size)
 
-    block, ours = f"network.{2 * stage}.#", f"stage_{stage}_block_#"
-    stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"
-    rows = [
-        *conv2d(f"{stem}.proj", f"stage_{stage}_stem"),
-        *norm(f"{stem}.norm", f"stage_{stage}_stem_norm"),
-        *norm(f"{block}.norm1", f"{ours}_spatial_norm"),
-        *norm(f"{block}.norm2", f"{ours}_channel_norm"),
-        *linear(f"{block}.mlp.fc#", f"{ours}_channel_fc#"),
-    ]
-    attn, ours = f"{block}.attn", f"{ours}_spatial"
+    attn, ours = f"network.{2 * stage}.#.attn", f"stage_{stage}_block_#_spatial"
+    rows = stage_parts(stage)
     for theirs, branch in (("mlp_h", "height"), ("mlp_w", "width")):
         theirs, branch = f"{attn}.{theirs}", f"{ours}/{branch}"
         rows += [
@@ -51,8 +44,7 @@ def _stage(stage, region_size):
 
 STATE_DICT = [
     *(row for stage, size in enumerate(REGION_SIZES) for row in _stage(stage, size)),
-    *norm("norm", "norm"),
-    *linear("head", "predictions"),
+    *END,
 ]
 
 SOURCES = [

@@ -1,6 +1,6 @@
 """State dicts of the released ShiftViT code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, official_as_mlp
+from keras_shiftmlp.checkpoints.sources import END, Source, conv2d, linear, norm, official_as_mlp
 
 
 def _downsampling(stage):
@@ -16,8 +16,7 @@ STATE_DICT = [
     *(row for stage in range(16) for row in _downsampling(stage)),
     *norm(f"{_BLOCK}.norm2", f"{_OURS}_norm"),
     *linear(f"{_BLOCK}.mlp.fc#", f"{_OURS}_channel_fc#"),
-    *norm("norm", "norm"),
-    *linear("head", "predictions"),
+    *END,
 ]
 
 SOURCES = [

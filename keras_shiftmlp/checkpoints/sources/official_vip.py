@@ -1,19 +1,24 @@
 """State dicts of the released Vision Permutator code (`.pth`, plain or under `state_dict`)."""
 
-from keras_shiftmlp.checkpoints.sources import Source, conv2d, linear, norm, split_attention
+from keras_shiftmlp.checkpoints.sources import (
+    END,
+    Source,
+    block_parts,
+    conv2d,
+    linear,
+    split_attention,
+)
 
 
 def _block(theirs, ours):
     """The rows of the blocks of one stage."""
     return [
-        *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
+        *block_parts(theirs, ours),
         *linear(f"{theirs}.attn.mlp_h", f"{ours}_spatial/height"),
         *linear(f"{theirs}.attn.mlp_w", f"{ours}_spatial/width"),
         *linear(f"{theirs}.attn.mlp_c", f"{ours}_spatial/channel"),
         *split_attention(f"{theirs}.attn.reweight", f"{ours}_spatial/attention"),
         *linear(f"{theirs}.attn.proj", f"{ours}_spatial/project"),
-        *norm(f"{theirs}.norm2", f"{ours}_channel_norm"),
-        *linear(f"{theirs}.mlp.fc#", f"{ours}_channel_fc#"),
     ]
 
 
@@ -22,11 +27,7 @@ def _state_dict(downsampling):
 
     The downsampling counts as a module of `network`, so the later stages have one number more.
     """
-    rows = [
-        *conv2d("patch_embed.proj", "stage_0_stem"),
-        *norm("norm", "norm"),
-        *linear("head", "predictions"),
-    ]
+    rows = [*conv2d("patch_embed.proj", "stage_0_stem"), *END]
     for stage in range(4):
         module = stage if downsampling is None or stage < downsampling else stage + 1
         rows += _block(f"network.{module}.#", f"stage_{stage}_block_#")

@@ -1,15 +1,16 @@
 """State dicts of the released Wave-MLP code (`.pth.tar`)."""
 
 from keras_shiftmlp.checkpoints.sources import (
+    END,
     Source,
     as_is,
-    conv2d,
     dense,
     depthwise,
     linear,
     norm,
     row,
     split_attention,
+    stage_parts,
 )
 
 
@@ -25,17 +26,8 @@ def _pairs(array):
 
 
 def _stage(stage):
-    """The rows of a stage's blocks, and of the downsampling before the stage."""
-    block, ours = f"network.{2 * stage}.#", f"stage_{stage}_block_#"
-    stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"
-    rows = [
-        *conv2d(f"{stem}.proj", f"stage_{stage}_stem"),
-        *norm(f"{stem}.norm", f"stage_{stage}_stem_norm"),
-        *norm(f"{block}.norm1", f"{ours}_spatial_norm"),
-        *norm(f"{block}.norm2", f"{ours}_channel_norm"),
-        *linear(f"{block}.mlp.fc#", f"{ours}_channel_fc#"),
-    ]
-    attn, ours = f"{block}.attn", f"{ours}_spatial"
+    attn, ours = f"network.{2 * stage}.#.attn", f"stage_{stage}_block_#_spatial"
+    rows = stage_parts(stage)
     # Their "h" mixes along the width.
     for letter, branch in (("h", "row"), ("w", "column")):
         rows += [
@@ -53,8 +45,7 @@ def _stage(stage):
 
 STATE_DICT = [
     *(row for stage in range(4) for row in _stage(stage)),
-    *norm("norm", "norm"),
-    *linear("head", "predictions"),
+    *END,
     # Left in the files by a counter of operations.
     (r"(.*\.)?total_(ops|params)", None, as_is),
 ]

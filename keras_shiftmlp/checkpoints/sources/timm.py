@@ -1,6 +1,6 @@
 """timm's state dicts of Mixer, gMixer, gMLP and ResMLP (`.pth`, `.safetensors`)."""
 
-from keras_shiftmlp.checkpoints.sources import Source, affine, conv2d, linear, norm, row
+from keras_shiftmlp.checkpoints.sources import END, Source, affine, conv2d, linear, norm, row
 
 MIXER = [
     *conv2d("stem.proj", "stem"),
@@ -8,8 +8,7 @@ MIXER = [
     *norm("blocks.#.norm2", "block_#_channel_norm"),
     *linear("blocks.#.mlp_tokens.fc#", "block_#_token_fc#"),
     *linear("blocks.#.mlp_channels.fc#", "block_#_channel_fc#"),
-    *norm("norm", "norm"),
-    *linear("head", "predictions"),
+    *END,
 ]
 GMLP = [
     *conv2d("stem.proj", "stem"),
@@ -17,8 +16,7 @@ GMLP = [
     *linear("blocks.#.mlp_channels.fc#", "block_#_channel_fc#"),
     *norm("blocks.#.mlp_channels.gate.norm", "block_#_spatial/norm"),
     *linear("blocks.#.mlp_channels.gate.proj", "block_#_spatial/project"),
-    *norm("norm", "norm"),
-    *linear("head", "predictions"),
+    *END,
 ]
 RESMLP = [
     *conv2d("stem.proj", "stem"),
