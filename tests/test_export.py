@@ -81,7 +81,9 @@ def test_every_family(family, format, tmp_path, pictures):
     needs(format)
     case, few = FAMILIES[family], pictures[:3]
     alike = family not in ("HireMLP", "MSMLPSwin")  # every second block of these rolls its map
-    model = away_from_start(case.build(**(one_block_per_stage(case) if alike else {})))
+    model = away_from_start(
+        case.build(**(one_block_per_stage(case.hyperparameters) if alike else {}))
+    )
     here = run(model, few.astype("float32"))
     assert np.abs(here - here[:1]).max() > 1e-3
     path = tmp_path / f"model{ENDINGS[format]}"
@@ -275,7 +277,7 @@ def test_other_models(shortcut, tmp_path, pictures):
             outputs["probabilities"] = outputs["logits"]
         assert card["outputs"] == outputs
         assert shortcut.network.model.layers[-1].compute_dtype == "float32"
-        own = keras.ops.convert_to_numpy(shortcut.network.own(keras.ops.convert_to_tensor(x)))
+        own = keras.ops.convert_to_numpy(shortcut.network.activated(shortcut.network.model(x)))
         tolerance = 5e-2 if index == 3 else 1e-5
         np.testing.assert_allclose(own, run(model, x), atol=tolerance)
     assert card["preprocessing"] is None and card["input"]["shape"] == [None, 32, 48, 3]

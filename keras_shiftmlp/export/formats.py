@@ -45,9 +45,9 @@ class Network:
     model: keras.Model
     activation: str | dict[str, Any] | None
 
-    def own(self, images: Any, training: bool = False) -> Any:
-        """What the original model returns for `images`."""
-        return self.activated(self.model(images, training=training))
+    def train(self, images: Any) -> Any:
+        """What the original model returns in training."""
+        return self.activated(self.model(images, training=True))
 
     def activated(self, y: Any) -> Any:
         """What the original model returns, computed from the output `y` of `model`."""
@@ -64,6 +64,13 @@ class Network:
         # A classifier without an activation returns logits; their softmax gives probabilities.
         probabilities = keras.ops.softmax(y) if self.activation == "linear" else self.activated(y)
         return {"probabilities": probabilities, "logits": y}
+
+    @property
+    def output_name(self) -> str:
+        """The name in `named` of what the original model returns."""
+        if self.activation is None:
+            return "features"
+        return "logits" if self.activation == "linear" else "probabilities"
 
     def inner(self) -> dict[str, dict[str, Any]]:
         """The further signatures of a SavedModel: for each, tensors of the model by name."""
@@ -93,11 +100,12 @@ def write_saved_model(network: Network, path: Path, class_names: Sequence[str] |
         spec = tf.TensorSpec(network.model.input_shape, dtype, name="images")
         return tf.function(call, input_signature=[spec], autograph=False)
 
-    # Each is traced once; everything below calls these.
-    own = {
-        training: function(lambda x, t=training: network.own(x, t)) for training in (False, True)
-    }
+    # Three traces of the network: outputs, training and inner tensors. All else calls these.
     serve = function(network.serve)
+    own = {
+        False: function(lambda images: serve(images)[network.output_name]),
+        True: function(network.train),
+    }
 
     def call(images, training=False):
         return own[bool(training)](tf.cast(images, tf.float32))
@@ -122,8 +130,10 @@ def write_saved_model(network: Network, path: Path, class_names: Sequence[str] |
         "serving_default": serve,
         "serving_uint8": function(lambda images: serve(tf.cast(images, tf.float32)), tf.uint8),
     }
-    for name, tensors in network.inner().items():
-        signatures[name] = function(keras.Model(network.model.input, tensors))
+    if inner := network.inner():
+        within = function(keras.Model(network.model.input, inner))
+        for name in inner:
+            signatures[name] = function(lambda images, name=name: within(images)[name])
     with tempfile.TemporaryDirectory() as folder:
         if class_names is not None:
             file = Path(folder, "class_names.txt")
