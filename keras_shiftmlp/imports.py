@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager
 
 
 def on_import(name: str, context: Callable[[], AbstractContextManager[None]]) -> None:
-    """Executes the package `name` inside `context()` once somebody imports it."""
-    sys.meta_path.insert(0, _Finder(name, context))
+    """Executes the package `name` inside `context()` once it is imported, if it is not yet."""
+    if name not in sys.modules:
+        sys.meta_path.insert(0, _Finder(name, context))
 
 
 class _Finder:

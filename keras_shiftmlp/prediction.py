@@ -41,8 +41,8 @@ def find_images(places: Iterable[str | os.PathLike[str]]) -> list[str]:
     """The image files of files, folders and patterns, each once.
 
     Args:
-        places: Paths of files; folders, whose subfolders are searched too; and patterns such as
-            `"photos/*.jpg"`, in which `**` stands for any subfolders.
+        places: Paths of files; folders, whose subfolders are searched too; and patterns for either,
+            such as `"photos/*.jpg"`, in which `**` stands for any subfolders.
 
     Raises:
         ValueError: If a place does not exist or has no image.
@@ -58,12 +58,11 @@ def find_images(places: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     found: dict[str, None] = {}
     for place in (os.fspath(path) for path in places):
-        if os.path.isfile(place):
-            files = [place]
-        elif os.path.isdir(place):
-            files = [str(path) for path in sorted(Path(place).rglob("*")) if _is_image(path)]
+        if os.path.exists(place):
+            files = [place] if os.path.isfile(place) else _images_below(place)
         else:
-            files = [path for path in sorted(glob.glob(place, recursive=True)) if _is_image(path)]
+            matches = sorted(glob.glob(place, recursive=True))
+            files = [file for match in matches for file in _images_below(match)]
         if not files:
             raise ValueError(
                 "An image file, a folder with images or a pattern is expected. "
@@ -73,8 +72,10 @@ def find_images(places: Iterable[str | os.PathLike[str]]) -> list[str]:
     return list(found)
 
 
-def _is_image(path):
-    return Path(path).suffix.lower() in SUFFIXES
+def _images_below(place):
+    """The images of a folder and its subfolders, or the file itself if it is an image."""
+    paths = sorted(Path(place).rglob("*")) if os.path.isdir(place) else [Path(place)]
+    return [str(path) for path in paths if path.suffix.lower() in SUFFIXES]
 
 
 def predict_files(

@@ -361,6 +361,26 @@ def test_predict_in_other_formats(capsys, folder, tmp_path):
 
 
 @once
+def test_images_of_files_folders_and_patterns(tmp_path):
+    names = ["a.png", "b.txt", "trip/c.JPG", "trip/day/d.png", "trip/notes.txt"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+
+    def found(*places):
+        files = prediction.find_images([tmp_path / place for place in places])
+        return [os.path.relpath(file, tmp_path) for file in files]
+
+    assert found("trip") == ["trip/c.JPG", "trip/day/d.png"]
+    assert found("*") == ["a.png", "trip/c.JPG", "trip/day/d.png"]
+    assert found("*.png", "a.png", "trip/day") == ["a.png", "trip/day/d.png"]
+    assert found("**/*.png") == ["a.png", "trip/day/d.png"]
+    assert found("b.txt") == ["b.txt"]  # named by the user: reading it says what is wrong
+    with pytest.raises(ValueError, match="has no image"):
+        found("trip/*.txt")
+
+
+@once
 def test_files_that_are_no_images_are_named_and_fail(capsys, folder):
     command = ["predict", folder / "red", "--model", "MixerNano", "--top", "1"]
     broken = folder / "red" / "broken.jpg"
