@@ -102,12 +102,17 @@ def send_signal(job: dict, number: int) -> None:
             os.kill(job["process"].pid, number)
 
 
+def of_the_card(fact: str) -> str | None:
+    """What `nvidia-smi` says of the first card; `None` without one."""
+    if not shutil.which("nvidia-smi"):
+        return None
+    command = ["nvidia-smi", f"--query-gpu={fact}", "--format=csv,noheader,nounits"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0]
+
+
 def used_gb() -> float:
     """Memory in use on the card; zero without one."""
-    if not shutil.which("nvidia-smi"):
-        return 0.0
-    command = ["nvidia-smi", "--query-gpu=memory.used", "--format=csv,noheader,nounits"]
-    return int(subprocess.run(command, capture_output=True, text=True).stdout.split()[0]) / 1e3
+    return int(of_the_card("memory.used") or 0) / 1e3
 
 
 def need_gb(job: dict) -> float:
@@ -189,7 +194,7 @@ def run(args) -> dict:
     end = time.monotonic() + args.seconds
     packages = ("keras", "jax", "torch", "timm")
     results = {
-        "device": device(),
+        "device": of_the_card("name") or "CPU",
         "batch": args.batch,
         "pixels": args.pixels,
         "versions": {name: version(name) for name in packages},
@@ -229,13 +234,6 @@ def run(args) -> dict:
         write(results, args.out)
     print(f"{len(results['rows'])} rows, {len(results['failures'])} failures: {args.out}")
     return results
-
-
-def device() -> str:
-    if not shutil.which("nvidia-smi"):
-        return "CPU"
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.splitlines()[0]
 
 
 def version(package: str) -> str | None:
