@@ -53,7 +53,7 @@ parser.add_argument("--smoke", action="store_true", help="overfit eight images")
 args = parser.parse_args()
 if args.smoke:
     args.model, args.batch_size, args.learning_rate = "small", 4, 2e-3
-    args.head_layers, args.epochs = (2, 260) if args.data else (1, 50)
+    args.head_layers, args.epochs = (2, 260) if args.data else (1, 40)
     args.size = (192, 256) if args.data else (96, 128)
 height, width = args.size
 if height % 2 ** LEVELS[1] or width % 2 ** LEVELS[1]:

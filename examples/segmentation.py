@@ -45,7 +45,7 @@ parser.add_argument("--out", type=Path, default=Path("outputs/segmentation"))
 parser.add_argument("--smoke", action="store_true", help="overfit eight images")
 args = parser.parse_args()
 if args.smoke:
-    args.model, args.epochs, args.batch_size = "small", 200 if args.data else 40, 8
+    args.model, args.epochs, args.batch_size = "small", 200 if args.data else 25, 8
     args.size, args.learning_rate = (96, 128) if args.data else (64, 96), 3e-3
 height, width = args.size
 if height % 32 or width % 32:

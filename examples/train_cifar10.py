@@ -45,10 +45,10 @@ if args.smoke:
     digits = load_digits()
     # (N, 8, 8) grey levels of 0..16 -> (N, 8, 8, 3) pixels of 0..255
     pixels = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
-    images, test = training.load_images((pixels, digits.target)).split(300, args.seed)
-    images, test = images.resized(32), test.resized(32)
+    images, test = training.load_images((pixels, digits.target)).split(200, args.seed)
+    images, test = images.split(800, args.seed)[1].resized(32), test.resized(32)
     recipe.update(epochs=4, batch_size=32, learning_rate=2e-3, ema_momentum=0.9, flip=False)
-    args.hold_out = 300
+    args.hold_out = 100
 elif args.data and args.test:
     images = training.load_images(args.data)
     test = training.load_images(args.test, images.class_names)

@@ -54,7 +54,7 @@ if args.smoke:
     # (N, 8, 8) grey levels of 0..16 -> (N, 8, 8, 3) pixels of 0..255
     pixels = np.repeat((digits.images * 255 / 16).astype("uint8")[..., None], 3, axis=-1)
     images = training.load_images((pixels, digits.target)).split(300)[1]
-    args.size, args.epochs, args.head_epochs, args.batch_size = 32, 4, 1, 16
+    args.size, args.epochs, args.head_epochs, args.batch_size = 32, 3, 1, 16
 elif args.data:
     images = training.load_images(args.data)
 else:

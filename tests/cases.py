@@ -12,20 +12,23 @@ TRAINS = BACKEND in ("tensorflow", "jax", "torch")
 # `jit_compile` where compiling is not the subject. JAX would compile each operation separately;
 # TensorFlow is faster without XLA.
 JIT = BACKEND == "jax"
-# These stand for all networks where the backend matters, but the network hardly does. All run on
-# NumPy and PyTorch; on the other backends each network costs seconds of compilation.
+# These stand for all networks where the backend matters, but the network hardly does: on JAX and
+# TensorFlow each network costs seconds of compilation. One backend runs all.
 SAMPLE = ("mixer", "s2_mlp_v2", "ms_mlp", "wave_mlp_depthwise")
+all_on_numpy, all_on_torch, all_on_tensorflow = map(
+    pytest.mark.all_on, ("numpy", "torch", "tensorflow")
+)
 # What is the same on every backend runs on NumPy, or on PyTorch if it needs training.
 once = pytest.mark.skipif(BACKEND != "numpy", reason="the same on every backend")
 once_on_torch = pytest.mark.skipif(BACKEND != "torch", reason="once; torch starts fastest")
 trains = pytest.mark.skipif(not TRAINS, reason=f"{BACKEND} does not train")
 
 
-def one_block_per_stage(case):
+def one_block_per_stage(hyperparameters):
     """Hyper-parameters of the same network with fewer blocks, which compiles faster."""
-    if "depth" in case.hyperparameters:
+    if "depth" in hyperparameters:
         return {"depth": 1}
-    return {"depths": (1,) * len(case.hyperparameters["depths"])}
+    return {"depths": (1,) * len(hyperparameters["depths"])}
 
 
 def run(model, x):

@@ -20,6 +20,9 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if isinstance(item, pytest.DoctestItem):
             item.add_marker(once)
+        few = item.get_closest_marker("all_on")
+        if few and few.args[0] != BACKEND and item.callspec.params["case"].name not in SAMPLE:
+            item.add_marker(pytest.mark.skip(reason=f"all networks run on {few.args[0]}"))
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
@@ -27,18 +30,6 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(params=MODEL_CASES.values(), ids=MODEL_CASES, scope="session")
 def case(request):
     return request.param
-
-
-@pytest.fixture
-def sampled(case):
-    if BACKEND not in ("numpy", "torch") and case.name not in SAMPLE:
-        pytest.skip("a few networks stand for all")
-
-
-@pytest.fixture
-def sampled_on_jax(case):
-    if BACKEND == "jax" and case.name not in SAMPLE:
-        pytest.skip("a few networks stand for all")
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,10 @@ HERE = Path(__file__).parent
 VARIABLES = {
     "TF_CPP_MIN_LOG_LEVEL": "2",
     "OMP_NUM_THREADS": "1",
-    # Compiling takes most of the time; the older emitters of XLA take a third of it.
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+    # Compiling takes most of the time; the older emitters of XLA take a third of it. The parts of a
+    # program would be compiled by threads that wait for the other worker.
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     # Turns off telemetry of OpenVINO's converter. It forks this process, and JAX warns of a fork

@@ -10,7 +10,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, JIT, once, once_on_torch, trains
+from cases import BACKEND, HERE, JIT, once, once_on_torch, trains
 from test_images import picture
 
 import keras_shiftmlp
@@ -367,13 +367,9 @@ def test_images_and_model_must_fit(arrays, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-RUN = """
-import os, signal, sys, numpy as np
-sys.path.insert(0, sys.argv[2])
-import keras, test_training as t
-from test_images import picture
-
 class Kill(keras.callbacks.Callback):
+    """Kills the process in the second epoch."""
+
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
@@ -381,31 +377,29 @@ class Kill(keras.callbacks.Callback):
         if (self.epoch, batch) == (1, 1):
             os.kill(os.getpid(), signal.SIGKILL)
 
-labels = np.arange(24) % 2
-pixels = np.stack([picture(i, (16, 16)) // 2 + 100 * labels[i] for i in range(24)])
-images = t.training.load_images((pixels.astype("uint8"), labels), ["dark", "bright"])
-keras.utils.set_random_seed(5)
-callbacks = [Kill()] if sys.argv[3:] == ["kill"] else []
-t.training.train(
-    t.tiny(), images, images, out=sys.argv[1], seed=5, callbacks=callbacks, **t.RECIPE
-)
-"""
+
+def run_to_kill(out, *callbacks):
+    labels = np.arange(24) % 2
+    pixels = np.stack([picture(i, (16, 16)) // 2 + 100 * labels[i] for i in range(24)])
+    images = training.load_images((pixels.astype("uint8"), labels), ["dark", "bright"])
+    keras.utils.set_random_seed(5)
+    training.train(tiny(), images, images, out=out, seed=5, callbacks=callbacks, **RECIPE)
 
 
 @trains
 def test_a_killed_run_ends_like_an_unbroken_one(tmp_path):
-    def run(name, *arguments):
-        here = os.path.dirname(__file__)
-        command = [sys.executable, "-c", RUN, tmp_path / name, here, *arguments]
-        return subprocess.run(command).returncode
+    def run(callbacks):
+        code = "import sys; sys.path.insert(0, sys.argv[1]); import test_training as t; "
+        code += f"t.run_to_kill(sys.argv[2], {callbacks})"
+        return subprocess.run([sys.executable, "-c", code, HERE, tmp_path / "broken"]).returncode
 
-    assert run("whole") == 0
-    assert run("broken", "kill") == -signal.SIGKILL
+    run_to_kill(tmp_path / "whole")
+    assert run("t.Kill()") == -signal.SIGKILL
     assert list((tmp_path / "broken" / "state").glob("epoch_00001*"))
     assert not (tmp_path / "broken" / "card.json").exists()
     [row] = read_log(tmp_path / "broken")
     assert row["epoch"] == 1 and np.isfinite(row["val_loss"])
-    assert run("broken") == 0
+    assert run("") == 0
     whole, resumed = tiny(), tiny()
     whole.load_weights(tmp_path / "whole" / "model.weights.h5")
     resumed.load_weights(tmp_path / "broken" / "model.weights.h5")

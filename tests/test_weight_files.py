@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 import safetensors.numpy
-from cases import BACKEND, HERE, MODEL_CASES, once, run
+from cases import BACKEND, HERE, MODEL_CASES, all_on_numpy, once, run
 
 import keras_shiftmlp
 from keras_shiftmlp.kernels.initializers import zero_start
@@ -166,7 +166,7 @@ def fill(model):
     model.set_weights([rng.normal(size=weight.shape) for weight in model.weights])
 
 
-@pytest.mark.usefixtures("sampled")
+@all_on_numpy
 def test_half_precision_files(case, tmp_path):
     model = case.build(dtype="bfloat16")
     fill(model)
@@ -176,7 +176,7 @@ def test_half_precision_files(case, tmp_path):
         np.testing.assert_array_equal(numbers(new), numbers(old))
 
 
-@pytest.mark.usefixtures("sampled")
+@all_on_numpy
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16", "mixed_bfloat16"])
 def test_safetensors_of_our_own(case, dtype, tmp_path):
     path = tmp_path / "weights.bin"

@@ -8,10 +8,13 @@ Frozen test data are written for new names only: they are the file format that u
 
 import argparse
 import collections
+import contextlib
 import inspect
+import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -35,9 +38,16 @@ REGISTRY = ROOT / "keras_shiftmlp" / "cli" / "models.json"
 
 
 def printed(script: str, *arguments) -> str:
-    """What a script of the repository prints."""
-    command = [sys.executable, ROOT / script, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    """What a script of the repository prints. It runs in this process, which has Keras already."""
+    path, output = ROOT / script, io.StringIO()
+    before = sys.argv, sys.path
+    sys.argv, sys.path = [str(path), *map(str, arguments)], [str(path.parent), *sys.path]
+    try:
+        with contextlib.redirect_stdout(output):
+            runpy.run_path(str(path), run_name="__main__")
+    finally:
+        sys.argv, sys.path = before
+    return output.getvalue().strip()
 
 
 def read(name: str):
