@@ -1,14 +1,14 @@
 """Compares the speed of our models with that of alternatives, on one machine in one run.
 
     python benchmarks/peers.py --json peers.json
-    python benchmarks/peers.py --models S2MLPv2Small --backends torch --repeats 3
+    python benchmarks/peers.py --models MixerB16 ResMLPS24 GMLPSmall GMixer24 --backends jax torch
     python benchmarks/peers.py --from-json peers.json
 
-The alternatives are PyTorch versions of S2-MLPv2 and MS-MLP (in this folder), timm's Mixer-B/16,
-ResMLP and gMLP if timm is installed, each eager and with `torch.compile`, and two networks of
-keras.applications on every backend. `keras_shiftmlp.benchmark` times our models. Each backend has
-its own process. A prediction step takes an array and returns an array. A training step is forward,
-backward and AdamW. Weights are random.
+The alternatives are PyTorch versions of S2-MLPv2 and MS-MLP (in this folder), timm's networks if
+timm is installed, each eager and with `torch.compile`, and two networks of keras.applications on
+every backend. `keras_shiftmlp.benchmark` times our models. Each backend has its own process. A
+prediction step takes an array and returns an array. A training step is forward, backward and AdamW.
+Weights are random.
 """
 
 import argparse
@@ -27,9 +27,14 @@ import numpy as np
 from keras_shiftmlp.benchmark import bench
 from keras_shiftmlp.benchmark.tables import markdown_table
 
-OURS = ["S2MLPv2Small", "MixerB16", "MSMLPTiny"]
 PLAIN = {"S2MLPv2Small": ("torch_s2_mlp_v2", "S2MLPv2"), "MSMLPTiny": ("torch_ms_mlp", "MSMLP")}
-TIMM = {"MixerB16": "mixer_b16_224", "ResMLP-24": "resmlp_24_224", "gMLP-S": "gmlp_s16_224"}
+TIMM = {
+    "MixerB16": "mixer_b16_224",
+    "ResMLPS24": "resmlp_24_224",
+    "GMLPSmall": "gmlp_s16_224",
+    "GMixer24": "gmixer_24_224",
+}
+OURS = [*PLAIN, *TIMM]
 KERAS = ["ResNet50", "ConvNeXtTiny"]
 SIZE, CLASSES = 224, 1000
 
@@ -60,7 +65,8 @@ def keras_rows(job: dict) -> list[dict]:
     ways = {backend: "auto"}
     if backend == "tensorflow":
         ways = {"tensorflow with XLA": True, "tensorflow": False}
-    for name, (engine, jit_compile) in itertools.product(KERAS, ways.items()):
+    names = [name for name in KERAS if name in job["models"]]
+    for name, (engine, jit_compile) in itertools.product(names, ways.items()):
         model = getattr(keras.applications, name)(weights=None)
         model.compile(
             keras.optimizers.AdamW(1e-4),
@@ -96,7 +102,7 @@ def torch_models(job: dict):
         print("timm is not installed, so its rows are missing", file=sys.stderr)
         return
     for name, theirs in TIMM.items():
-        if name in job["models"] or name not in OURS:
+        if name in job["models"]:
             yield name, "timm", lambda theirs=theirs: timm.create_model(theirs)
 
 
@@ -159,7 +165,7 @@ def main():
         Path(job["out"]).write_text(json.dumps(rows))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--models", nargs="+", default=OURS, choices=OURS)
+    parser.add_argument("--models", nargs="+", default=[*OURS, *KERAS], choices=[*OURS, *KERAS])
     parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=5)
@@ -170,7 +176,7 @@ def main():
         rows = json.loads(Path(args.from_json).read_text())
     else:
         common = {"batch_size": args.batch, "repeats": args.repeats}
-        calls = [("measure", {"name": name, **common}) for name in args.models]
+        calls = [("measure", {"name": name, **common}) for name in args.models if name in OURS]
         rows = bench.run_backends(args.backends, calls)
         rows = [{**row, "engine": f"ours, {row['backend']}"} for row in rows]
         job = {"models": args.models, "batch": args.batch, "repeats": args.repeats}

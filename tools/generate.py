@@ -91,6 +91,9 @@ TABLES = {
     ("docs/performance.md", "peers"): lambda: printed(
         "benchmarks/peers.py", "--from-json", DOCS / "peers.json"
     ),
+    ("docs/performance.md", "peers timm"): lambda: printed(
+        "benchmarks/peers.py", "--from-json", DOCS / "peers_timm.json"
+    ),
     ("docs/weights.md", "weights"): report.weights_table,
     ("docs/nano.md", "results"): lambda: printed("weights/results.py"),
     ("docs/which.md", "choice"): lambda: tables.choice_table(

@@ -280,7 +280,9 @@ def _compiled(function, arrays, xla=True):
     elif backend == "tensorflow":
         import tensorflow as tf
 
-        compiled = tf.function(function, jit_compile=xla)
+        compiled = tf.function(function, jit_compile=xla, autograph=False)
+        # Traced by itself: TensorFlow would count the calls of one line as traces of one function.
+        compiled = compiled.get_concrete_function(*arrays)
 
         def run():
             compiled(*arrays)[..., :1, :1].numpy()  # waits
