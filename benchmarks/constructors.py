@@ -7,30 +7,10 @@ Each backend has its own process; its first call, which also loads the libraries
 """
 
 import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
 
 import kept
 
-
-def measure(models: list[str], repeats: int) -> dict[str, float]:
-    """The seconds of each constructor on this process's backend."""
-    import keras_shiftmlp
-
-    keras_shiftmlp.MixerNano(weights=None)
-    found = {}
-    for name in models:
-        seconds = []
-        for _ in range(repeats):
-            started = time.perf_counter()
-            keras_shiftmlp.get_model(name, weights=None)
-            seconds.append(time.perf_counter() - started)
-        found[name] = statistics.median(seconds)
-    return found
+from keras_shiftmlp.benchmark import bench
 
 
 def main():
@@ -38,27 +18,15 @@ def main():
     parser.add_argument("--models", nargs="+", default=["MixerH14", "MSMLPBase"])
     parser.add_argument("--backends", nargs="+", default=["jax", "tensorflow", "torch"])
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     kept.add_option(parser)
     args = parser.parse_args()
-    if args.alone:
-        print(json.dumps(measure(args.models, args.repeats)))
-        return
-    rows = [{"model": name} for name in args.models]
-    for backend in args.backends:
-        options = ["--models", *args.models, "--repeats", str(args.repeats), "--alone"]
-        environment = {**os.environ, "KERAS_BACKEND": backend}
-        done = subprocess.run(
-            [sys.executable, __file__, *options],
-            env=environment,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        found = json.loads(done.stdout.splitlines()[-1])
-        for row in rows:
-            row[backend] = round(found[row["model"]], 2)
-    kept.show("constructors", rows, args.keep)
+    first = ("build", {"name": "MixerNano", "repeats": 1})
+    calls = [("build", {"name": name, "repeats": args.repeats}) for name in args.models]
+    rows = {name: {"model": name} for name in args.models}
+    for found in bench.run_backends(args.backends, [first, *calls]):
+        if found["model"] in rows:
+            rows[found["model"]][found["backend"]] = round(found["build_s"], 2)
+    kept.show("constructors", list(rows.values()), args.keep)
 
 
 if __name__ == "__main__":

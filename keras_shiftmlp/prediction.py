@@ -58,10 +58,11 @@ def find_images(places: Iterable[str | os.PathLike[str]]) -> list[str]:
     """
     found: dict[str, None] = {}
     for place in (os.fspath(path) for path in places):
-        if os.path.exists(place):
-            files = [place] if os.path.isfile(place) else _images_below(place)
+        if os.path.isfile(place):
+            files = [place]
         else:
-            matches = sorted(glob.glob(place, recursive=True))
+            is_folder = os.path.isdir(place)
+            matches = [place] if is_folder else sorted(glob.glob(place, recursive=True))
             files = [file for match in matches for file in _images_below(match)]
         if not files:
             raise ValueError(

@@ -34,6 +34,8 @@ def test_every_public_name_is_there():
     [
         "import keras_shiftmlp; keras_shiftmlp.layers",
         "from keras_shiftmlp.layers import SpatialShift",
+        "import keras_shiftmlp.layers.affine",
+        "from keras_shiftmlp.models import ImageModel",
         "import keras_shiftmlp.preprocessing",
         "import keras, keras_shiftmlp",
         "import keras_shiftmlp, keras",

@@ -216,6 +216,17 @@ def run(
     return dict(results)
 
 
+def build(name: str, repeats: int) -> list[dict[str, Any]]:
+    """One row: `build_s`, the median seconds of a constructor with random weights."""
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        get_model(name, weights=None)
+        seconds.append(time.perf_counter() - started)
+    row = {"model": name, "backend": keras.backend.backend()}
+    return [{**row, "build_s": statistics.median(seconds)}]
+
+
 def run_backends(
     backends: Sequence[str],
     calls: Sequence[tuple[str, dict[str, Any]]],
@@ -346,7 +357,7 @@ def _main():
     path = Path(sys.argv[1])
     rows = []
     for function, arguments in json.loads(path.read_text()):
-        rows += {"measure": measure, "profile": profile}[function](**arguments)
+        rows += {"build": build, "measure": measure, "profile": profile}[function](**arguments)
         keras.utils.clear_session()
         sys.stdout.write(f"{FINISHED}\n")
         sys.stdout.flush()
