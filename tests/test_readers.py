@@ -25,7 +25,7 @@ import safetensors.numpy as safetensors_numpy
 from cases import BACKEND, MODEL_CASES
 
 from keras_shiftmlp.checkpoints import containers
-from keras_shiftmlp.checkpoints.containers import _common, archive, keras_h5, safetensors
+from keras_shiftmlp.checkpoints.containers import _common, archive, keras_h5
 from keras_shiftmlp.checkpoints.find import published_file
 from keras_shiftmlp.checkpoints.port import WeightFile
 
@@ -660,14 +660,12 @@ def test_safetensors_headers(path):
         (b'{"\xff": 1}', b""),
     ]:
         refused(path, with_header(header, data))
-    twice = json.dumps({"a": entry(), "b": entry("I32")}).replace('"b"', '"a"').encode()
-    refused(path, with_header(twice, bytes(4)), "twice")
     for length in (2**64 - 1, 2**63, 100_000_001, 40):
         refused(path, struct.pack("<Q", length) + b'{"a": 1}')
     with path.open("wb") as file:
-        file.write(struct.pack("<Q", safetensors.MAX_HEADER + 1) + b"{")
-        file.truncate(safetensors.MAX_HEADER + 100)
-    refused(path, match="header takes")
+        file.write(struct.pack("<Q", 100_000_001) + b"{")
+        file.truncate(100_000_100)
+    refused(path, match="header too large")
 
 
 def test_tensors_that_reach_beyond_their_storage(torch, path):
@@ -751,7 +749,7 @@ def test_torch_zip_layouts(torch, path):
     ]:
         refused(path, zipped([*files, extra]), match)
     refused(path, zipped([("t/x/data.pkl", data_pkl)]), "0 entries")
-    refused(path, zipped(files[:1]), "no entry")
+    refused(path, zipped(files[:1]), "no item")
 
 
 def test_legacy_layouts(torch, path):

@@ -142,7 +142,7 @@ def command(path):
     for tests in TESTS[name]:
         backend, *files = tests.split()
         files = " ".join(f"tests/{file}" for file in files)
-        parts.append(f"KERAS_BACKEND={backend} {python} -m pytest -x -q -n 0 {files}")
+        parts.append(f"KERAS_BACKEND={backend} {python} -m pytest -x -q {files}")
     return f"sh -c '{' && '.join(parts)}'"
 
 

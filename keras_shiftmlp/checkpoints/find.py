@@ -40,11 +40,6 @@ class Checkpoint:
     file: WeightFile | None = None
     entry: dict | None = None
 
-    @property
-    def is_tag(self) -> bool:
-        """Whether the user wrote a tag."""
-        return self.entry is not None
-
     def resolve_classes(self, classes: int | None) -> int:
         """The number of classes to build for: the one asked for, else the file's own."""
         found = self.classes if classes is None else classes

@@ -42,7 +42,7 @@ class WeightFile:
         self._received, self._arrays = received, contents.arrays
         self._keras_keys = contents.kind == "h5"
         self.source, self.hyperparameters, self._table = None, {}, IDENTITY
-        head = f"{HEAD}/0" if self._keras_keys else f"{HEAD}/kernel"
+        head = f"{HEAD}/0" if self._keras_keys else f"{HEAD}/bias"
         if not self._keras_keys and contents.metadata.get("format") != FORMAT:
             source = sources.recognise(self._arrays, received)
             if source.family != family:
@@ -50,10 +50,11 @@ class WeightFile:
                     f"The file holds a {source.family} ({source.name}), not a {family}. "
                     f"Received: `weights={received!r}`"
                 )
-            self.source, self._table, head = source.name, source.table, source.head
+            self.source, self._table = source.name, source.table
             self.hyperparameters = dict(source.hyperparameters)
-        head = self._arrays.get(head)
-        self.classes = None if head is None else np.atleast_1d(head).shape[-1]
+            head = next(key for key, ours, _ in source.table if ours == head)
+        found = [array for key, array in self._arrays.items() if re.fullmatch(head, key)]
+        self.classes = np.atleast_1d(found[0]).shape[-1] if found else None
 
     def load(self, layers: Sequence, grid: tuple[int, int] | None = None) -> None:
         """Fills the weights of `layers`, each exactly once; see `port`. To be called once."""

@@ -186,14 +186,14 @@ class Constructor:
     def _check_checkpoint(self, checkpoint, hyperparameters, shape) -> dict[str, Any]:
         """Raises if the arguments don't fit the checkpoint; else what it requires of them."""
         received = f"`weights={checkpoint.received!r}`"
-        if shape[-1] != 3 and checkpoint.is_tag:
+        if shape[-1] != 3 and checkpoint.entry:
             raise ValueError(
                 "Pretrained weights need images of three channels. "
                 f"Received: {received}, `input_shape={shape}`"
             )
         required = {k: v for k, v in checkpoint.hyperparameters.items() if k in self.config}
         # A tag belongs to the size as it is published; a file says by its shapes what it fits.
-        is_published = checkpoint.is_tag and self.is_size
+        is_published = checkpoint.entry and self.is_size
         expected = {**self.config, **required} if is_published else required
         for argument, value in expected.items():
             given = hyperparameters[argument]

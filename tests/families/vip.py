@@ -17,17 +17,18 @@ CASES = [
         any_size=False,
     ),
 ]
+MEDIUM_7, SMALL_7, SMALL_14 = (source.table for source in official_vip.SOURCES)
 _VIP = dict(depths=(1, 1, 2, 1))
 
 GOLDEN = {
     "vip_official": Golden(
         "ViP",
         _VIP | dict(patch_sizes=(7, 2, 1, 1), dims=(16, 32, 32, 32), segments=(8, 4, 4, 4)),
-        official_vip.SMALL_7,
+        SMALL_7,
     ),
     "vip_official_m_like": Golden(
         "ViP",
         _VIP | dict(patch_sizes=(7, 1, 2, 1), dims=(16, 16, 24, 24), segments=(8, 8, 4, 4)),
-        official_vip.MEDIUM_7,
+        MEDIUM_7,
     ),
 }

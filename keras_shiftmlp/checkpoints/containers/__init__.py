@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+from safetensors import safe_open
 
-from keras_shiftmlp.checkpoints.containers import keras_h5, npz, safetensors, torch_pickle
+from keras_shiftmlp.checkpoints.containers import keras_h5, npz, torch_pickle
 from keras_shiftmlp.checkpoints.containers._common import MAX_BYTES, check_total, finish
 from keras_shiftmlp.checkpoints.containers.archive import Archive
 
@@ -77,12 +78,15 @@ def load(path: str | os.PathLike) -> Contents:
         'float32'
     """
     with _opened(path) as (file, size):
-        kind, metadata, arrays, total = _recognise(file, size), {}, {}, 0
+        kind, arrays, total = _recognise(file, size), {}, 0
         if kind == "h5":
-            return Contents(kind, dict(keras_h5.read(file, size)), metadata)
+            return Contents(kind, dict(keras_h5.read(file, size)), {})
         if kind == "safetensors":
-            metadata, declared = safetensors.read(file, size)
-        elif kind == "npz":
+            check_total(size, size)
+            with safe_open(path, "numpy", backend="pread") as opened:
+                arrays = {key: finish(key, x) for key, x in opened.get_tensors().items()}
+                return Contents(kind, arrays, opened.metadata() or {})
+        if kind == "npz":
             declared = npz.arrays(Archive(file, size))
         else:
             declared = torch_pickle.arrays(file, size)
@@ -90,7 +94,7 @@ def load(path: str | os.PathLike) -> Contents:
             total += array.size()
             check_total(total, size)
             arrays[array.key] = finish(array.key, array.load())
-        return Contents(kind, arrays, metadata)
+        return Contents(kind, arrays, {})
 
 
 @contextlib.contextmanager

@@ -123,19 +123,11 @@ def _rebuild_tensor(storage, offset, shape, strides, *_rest):
     return _Tensor(storage, offset, shape, strides)
 
 
-def _rebuild_parameter(data, *_rest):
-    return data
-
-
-def _ordered_dict(*_rest):
-    """An empty mapping: PyTorch's pickles set the items one by one."""
-    return {}
-
-
 BUILDERS: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): _ordered_dict,
+    # PyTorch's pickles set the items one by one.
+    ("collections", "OrderedDict"): lambda *_rest: {},
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-    ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_rest: data,
 } | {("torch", name): np.dtype(dtype) for name, dtype in STORAGES.items()}
 
 

@@ -25,7 +25,6 @@ class Source:
     family: str  # name of the general constructor
     marker: str  # a key that every file of this layout has
     table: Sequence[Row]
-    head: str = "head.bias"  # its length is the number of classes
     # Hyper-parameters that the constructor needs for files of this layout.
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     # A further test of the arrays, for layouts that share the marker.
@@ -118,7 +117,7 @@ def norm(theirs: str, ours: str) -> list[Row]:
     ]
 
 
-def block_parts(theirs: str, ours: str) -> list[Row]:
+def of_block(theirs: str, ours: str) -> list[Row]:
     """The rows of a block's norms and of its channel MLP."""
     return [
         *norm(f"{theirs}.norm1", f"{ours}_spatial_norm"),
@@ -127,13 +126,13 @@ def block_parts(theirs: str, ours: str) -> list[Row]:
     ]
 
 
-def stage_parts(stage: int) -> list[Row]:
+def of_stage(stage: int) -> list[Row]:
     """The same of a whole stage and the layer before it; both count as modules of `network`."""
     stem = "patch_embed" if stage == 0 else f"network.{2 * stage - 1}"
     return [
         *conv2d(f"{stem}.proj", f"stage_{stage}_stem"),
         *norm(f"{stem}.norm", f"stage_{stage}_stem_norm"),
-        *block_parts(f"network.{2 * stage}.#", f"stage_{stage}_block_#"),
+        *of_block(f"network.{2 * stage}.#", f"stage_{stage}_block_#"),
     ]
 
 
@@ -142,7 +141,7 @@ def affine(theirs: str, ours: str) -> list[Row]:
     return [row(f"{theirs}.{name}", f"{ours}/{name}") for name in ("alpha", "beta")]
 
 
-def split_attention(theirs: str, ours: str) -> list[Row]:
+def reweight(theirs: str, ours: str) -> list[Row]:
     """The rows of the layers `fc1` and `fc2` that weigh three branches.
 
     The files order the logits `c * 3 + k` for channel `c` and branch `k`; `SplitAttention` orders

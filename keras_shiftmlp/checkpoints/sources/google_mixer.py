@@ -46,7 +46,6 @@ SOURCES = [
         family="Mixer",
         marker="MixerBlock_0/token_mixing/Dense_0/kernel",
         table=FLAX,
-        head="head/bias",
         hyperparameters={"gelu": "tanh"},
     ),
     Source(
@@ -54,7 +53,6 @@ SOURCES = [
         family="Mixer",
         marker="Mixer/encoderblock_0/token_mixing_phase_0/kernel1",
         table=FLAX_BEFORE_LINEN,
-        head="head/bias",
         hyperparameters={"gelu": "tanh"},
     ),
 ]

@@ -1,6 +1,6 @@
 """State dicts of the released AS-MLP code (`.pth`, under `model`)."""
 
-from keras_shiftmlp.checkpoints.sources import END, Source, block_parts, conv2d, linear, norm
+from keras_shiftmlp.checkpoints.sources import END, Source, conv2d, linear, norm, of_block
 
 
 def _downsampling(stage):
@@ -17,7 +17,7 @@ STATE_DICT = [
     *conv2d("patch_embed.proj", "stage_0_stem"),
     *norm("patch_embed.norm", "stage_0_stem_norm"),
     *(row for stage in range(16) for row in _downsampling(stage)),
-    *block_parts(_BLOCK, _OURS),
+    *of_block(_BLOCK, _OURS),
     *linear(f"{_BLOCK}.axial_shift.conv1", f"{_OURS}_spatial_fc1"),
     *norm(f"{_BLOCK}.axial_shift.norm1", f"{_OURS}_spatial_fc1_norm"),
     *linear(f"{_BLOCK}.axial_shift.conv2_1", f"{_OURS}_spatial_horizontal_fc"),

@@ -1,12 +1,12 @@
 """State dicts of the released GFNet code (`.pth`, under `model`), of GFNet and of the pyramid."""
 
-from keras_shiftmlp.checkpoints.sources import END, Source, block_parts, conv2d, row
+from keras_shiftmlp.checkpoints.sources import END, Source, conv2d, of_block, row
 
 
 def _blocks(theirs, ours):
     """The rows of the blocks, and of the end of the network."""
     return [
-        *block_parts(theirs, ours),
+        *of_block(theirs, ours),
         row(f"{theirs}.filter.complex_weight", f"{ours}_spatial/complex_weight"),
         *END,
     ]
@@ -24,14 +24,8 @@ PYRAMID = [
     row("blocks.#.#.gamma", "stage_#_block_#_layer_scale/gamma"),
 ]
 
+MARKER, PYRAMID_MARKER = (f"blocks.{block}.filter.complex_weight" for block in ("0", "0.0"))
 SOURCES = [
-    Source(
-        "official_gfnet", family="GFNet", marker="blocks.0.filter.complex_weight", table=STATE_DICT
-    ),
-    Source(
-        "official_gfnet_h",
-        family="GFNetH",
-        marker="blocks.0.0.filter.complex_weight",
-        table=PYRAMID,
-    ),
+    Source("official_gfnet", family="GFNet", marker=MARKER, table=STATE_DICT),
+    Source("official_gfnet_h", family="GFNetH", marker=PYRAMID_MARKER, table=PYRAMID),
 ]

@@ -7,9 +7,9 @@ from keras_shiftmlp.checkpoints.sources import (
     group_major,
     linear,
     norm,
+    of_stage,
+    reweight,
     row,
-    split_attention,
-    stage_parts,
 )
 
 # The files index a region's values `c * p + k`, so the size `p` of each stage's regions must be
@@ -25,7 +25,7 @@ def _stage(stage, region_size):
         return group_major(array, region_size)
 
     attn, ours = f"network.{2 * stage}.#.attn", f"stage_{stage}_block_#_spatial"
-    rows = stage_parts(stage)
+    rows = of_stage(stage)
     for theirs, branch in (("mlp_h", "height"), ("mlp_w", "width")):
         theirs, branch = f"{attn}.{theirs}", f"{ours}/{branch}"
         rows += [
@@ -37,7 +37,7 @@ def _stage(stage, region_size):
         ]
     return rows + [
         *linear(f"{attn}.mlp_c", f"{ours}/channel"),
-        *split_attention(f"{attn}.reweight", f"{ours}/attention"),
+        *reweight(f"{attn}.reweight", f"{ours}/attention"),
         *linear(f"{attn}.proj", f"{ours}/project"),
     ]
 

@@ -19,12 +19,5 @@ STATE_DICT = [
     *linear("mlp_head.0", "predictions"),
 ]
 
-SOURCES = [
-    Source(
-        "official_smlp_net",
-        family="SMLPNet",
-        marker="token_mix.0.1.proh_w.weight",
-        table=STATE_DICT,
-        head="mlp_head.0.bias",
-    )
-]
+MARKER = "token_mix.0.1.proh_w.weight"
+SOURCES = [Source("official_smlp_net", family="SMLPNet", marker=MARKER, table=STATE_DICT)]

@@ -1,64 +1,37 @@
 """State dicts of the released Vision Permutator code (`.pth`, plain or under `state_dict`)."""
 
-from keras_shiftmlp.checkpoints.sources import (
-    END,
-    Source,
-    block_parts,
-    conv2d,
-    linear,
-    split_attention,
-)
+from keras_shiftmlp.checkpoints.sources import END, Source, conv2d, linear, of_block, reweight
 
 
 def _block(theirs, ours):
     """The rows of the blocks of one stage."""
     return [
-        *block_parts(theirs, ours),
+        *of_block(theirs, ours),
         *linear(f"{theirs}.attn.mlp_h", f"{ours}_spatial/height"),
         *linear(f"{theirs}.attn.mlp_w", f"{ours}_spatial/width"),
         *linear(f"{theirs}.attn.mlp_c", f"{ours}_spatial/channel"),
-        *split_attention(f"{theirs}.attn.reweight", f"{ours}_spatial/attention"),
+        *reweight(f"{theirs}.attn.reweight", f"{ours}_spatial/attention"),
         *linear(f"{theirs}.attn.proj", f"{ours}_spatial/project"),
     ]
 
 
-def _state_dict(downsampling):
-    """The table of a network with a downsampling after one stage, or with none.
+def _source(name, marker, downsampling, segments):
+    """A network with a downsampling before one stage; before stage 0 there is none.
 
     The downsampling counts as a module of `network`, so the later stages have one number more.
     """
     rows = [*conv2d("patch_embed.proj", "stage_0_stem"), *END]
-    for stage in range(4):
-        module = stage if downsampling is None or stage < downsampling else stage + 1
-        rows += _block(f"network.{module}.#", f"stage_{stage}_block_#")
-    if downsampling is not None:
+    if downsampling:
         rows += conv2d(f"network.{downsampling}.proj", f"stage_{downsampling}_stem")
-    return rows
+    for stage in range(4):
+        module = stage + (0 < downsampling <= stage)
+        rows += _block(f"network.{module}.#", f"stage_{stage}_block_#")
+    return Source(name, "ViP", marker, table=rows, hyperparameters={"segments": segments})
 
-
-SMALL_14, SMALL_7, MEDIUM_7 = _state_dict(None), _state_dict(1), _state_dict(2)
 
 # No key tells Small/14 or Small/7 from all others, so the order of the three counts.
 SOURCES = [
-    Source(
-        "official_vip_medium7",
-        family="ViP",
-        marker="network.2.proj.weight",
-        table=MEDIUM_7,
-        hyperparameters={"segments": (32, 32, 16, 16)},
-    ),
-    Source(
-        "official_vip_small7",
-        family="ViP",
-        marker="network.4.0.attn.mlp_h.weight",
-        table=SMALL_7,
-        hyperparameters={"segments": (32, 16, 16, 16)},
-    ),
-    Source(
-        "official_vip_small14",
-        family="ViP",
-        marker="network.0.0.attn.mlp_h.weight",
-        table=SMALL_14,
-        hyperparameters={"segments": (16, 16, 16, 16)},
-    ),
+    _source("official_vip_medium7", "network.2.proj.weight", 2, segments=(32, 32, 16, 16)),
+    _source("official_vip_small7", "network.4.0.attn.mlp_h.weight", 1, segments=(32, 16, 16, 16)),
+    _source("official_vip_small14", "network.0.0.attn.mlp_h.weight", 0, segments=(16, 16, 16, 16)),
 ]

@@ -8,9 +8,9 @@ from keras_shiftmlp.checkpoints.sources import (
     depthwise,
     linear,
     norm,
+    of_stage,
+    reweight,
     row,
-    split_attention,
-    stage_parts,
 )
 
 
@@ -27,7 +27,7 @@ def _pairs(array):
 
 def _stage(stage):
     attn, ours = f"network.{2 * stage}.#.attn", f"stage_{stage}_block_#_spatial"
-    rows = stage_parts(stage)
+    rows = of_stage(stage)
     # Their "h" mixes along the width.
     for letter, branch in (("h", "row"), ("w", "column")):
         rows += [
@@ -38,7 +38,7 @@ def _stage(stage):
         ]
     return rows + [
         *linear(f"{attn}.fc_c", f"{ours}/channel"),
-        *split_attention(f"{attn}.reweight", f"{ours}/attention"),
+        *reweight(f"{attn}.reweight", f"{ours}/attention"),
         *linear(f"{attn}.proj", f"{ours}/project"),
     ]
 
