@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import types
 
 import keras
 import numpy as np
@@ -82,6 +83,35 @@ def test_broken_folders_are_refused(folder, caplog):
 def test_bad_labels_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         training.load_images((np.zeros((2, 8, 8, 3), "uint8"), labels), ["a", "b"])
+
+
+@once
+def test_labels_may_be_a_column():
+    images = training.load_images((np.zeros((3, 8, 8, 3), "uint8"), [[0], [1], [0]]))
+    assert images.labels.tolist() == [0, 1, 0]
+
+
+@once
+def test_one_split_of_a_dataset_is_read(monkeypatch):
+    """`test_on_tensorflow_datasets` reads a real one."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    features = {"label": types.SimpleNamespace(names=["a", "b"])}
+    pixels = {"train": picture(0), "test": picture(1)}
+
+    class Builder:
+        info = types.SimpleNamespace(features=features)
+
+        def download_and_prepare(self):
+            pass
+
+        def as_data_source(self, split, decoders):
+            assert decoders.keys() == {"image"}
+            return [{"image": pixels[split], "label": label} for label in (1, 0)]
+
+    monkeypatch.setattr(tfds, "builder", lambda name, **_: Builder())
+    images = training.load_images("tfds:pictures/test")
+    assert images.labels.tolist() == [1, 0] and images.class_names == ("a", "b")
+    assert np.array_equal(images.source[0]["image"], pixels["test"])
 
 
 @once

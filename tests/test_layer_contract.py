@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, loss_and_gradients
+from cases import BACKEND, loss_and_gradients, once
 from families import LAYERS as MAP_LAYERS
 
 from keras_shiftmlp import layers
@@ -111,6 +111,20 @@ def test_contract(make, shape, unknown, policy):
         expected = floats(full(x))
         tolerance = 0.05 * max(1, np.abs(expected).max())
         np.testing.assert_allclose(floats(y), expected, atol=tolerance)
+
+
+@once
+@each
+def test_kernels_start_as_the_initializer_says(make, shape, unknown):
+    if "kernel_initializer" not in make().get_config():
+        pytest.skip("it has no kernel")
+    layer = make(kernel_initializer=keras.initializers.Constant(0.3))
+    layer(random(shape))
+    named = [(weight.path.split("/")[-1], weight) for weight in layer.weights]
+    kernels = [weight for name, weight in named if "kernel" in name or name == "complex_weight"]
+    assert kernels
+    for kernel in kernels:
+        np.testing.assert_allclose(to_numpy(kernel), 0.3, rtol=1e-6, err_msg=kernel.path)
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, unknown) in LAYERS.items() if unknown])

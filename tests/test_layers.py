@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import references
-from cases import BACKEND, HERE, run_jitted
+from cases import BACKEND, HERE, once, run_jitted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +84,14 @@ def test_split_attention_is_its_formula(branches, pooling, height, width, channe
     w1, w2 = (to_numpy(weight) for weight in layer.weights)
     expected = references.split_attention(inputs, w1, w2, pooling)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+
+
+@once
+@pytest.mark.parametrize("channels, hidden", [(3, 1), (4, 1), (9, 2)])
+def test_split_attention_has_a_quarter_of_the_channels(channels, hidden):
+    layer = layers.SplitAttention()
+    layer.build([(None, 4, 4, channels)] * 3)
+    assert layer.weights[0].shape == (channels, hidden)
 
 
 @settings(max_examples=8 if BACKEND == "jax" else 15, deadline=None, derandomize=True)

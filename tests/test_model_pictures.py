@@ -51,6 +51,8 @@ def test_spatial_shift_shows_the_source_of_each_position():
     np.testing.assert_allclose(frames[3], [(-0.35, -0.35), (-0.35, 0.65)])
     assert not figure.axes[3].patches[0].get_fill()  # the letter stays visible
     assert {(x.get_ha(), x.get_va()) for x in figure.axes[1].texts} == {("center", "center")}
+    # Letters are bright where the map is dark.
+    assert [text.get_color() for text in figure.axes[0].texts] == ["white"] * 4 + ["black"] * 2
 
 
 @once

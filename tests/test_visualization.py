@@ -127,6 +127,8 @@ def test_benchmark_has_two_bars_per_row():
         np.testing.assert_allclose(centres, [-0.2, 0.8, 0.2])
         colors = [bar.get_facecolor() for bar in axis.patches]
         assert colors[0] == colors[1] != colors[2]
+    [equal] = below.lines
+    assert set(equal.get_ydata()) == {1} and equal.get_color() not in colors
 
 
 def test_profile_has_a_bar_per_layer():
@@ -161,6 +163,11 @@ def test_accuracy_has_a_line_per_family():
     assert [data(line)[0] for line in params.lines] == [[25.0, 55.0], [60.0]]
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["S2MLPv2", "Mixer"]
+    assert [axis.get_xlabel() for axis in figure.axes] == [
+        "multiply-adds per image, 10⁹",
+        "parameters, 10⁶",
+    ]
+    assert {axis.get_ylabel() for axis in figure.axes} == {"ImageNet top-1 of the paper, %"}
 
 
 def test_accuracy_tells_the_published_families_apart():

@@ -50,6 +50,7 @@ FAMILIES = {
 }
 # The tests that concern a file or folder, first those that take least time.
 TESTS = {
+    "training/augmentation.py": ["numpy test_augmentation.py"],
     "training/batches.py": [
         "numpy test_augmentation.py test_evaluation.py",
         "torch test_training.py",
@@ -65,22 +66,32 @@ TESTS = {
         "numpy test_visualization.py test_model_pictures.py",
         "torch test_model_pictures.py",
     ],
-    "checkpoints/port.py": ["numpy test_resample.py test_golden.py test_weight_files.py"],
+    "checkpoints/port.py": [
+        "numpy test_resample.py test_golden.py test_weight_files.py test_gmixer.py"
+    ],
     "checkpoints": ["numpy test_readers.py test_checkpoints.py test_download.py"],
     **{
-        f"layers/{layer}.py": [f"torch test_layers.py test_layer_contract.py test_{family}.py"]
+        f"layers/{layer}.py": [
+            "numpy test_bench.py",
+            f"torch test_layers.py test_layer_contract.py test_{family}.py",
+            "jax test_layer_contract.py",
+        ]
         for layer, family in FAMILIES.items()
     },
     "layers/resample.py": ["numpy test_resample.py test_gfnet.py test_ms_mlp_swin.py"],
-    "layers": [f"numpy {LAYERS}", f"torch {LAYERS} test_golden.py"],
+    "layers": [
+        f"numpy {LAYERS} test_bench.py",
+        f"torch {LAYERS} test_golden.py",
+        "jax test_layer_contract.py",
+    ],
     "kernels": [f"numpy {LAYERS}", f"torch {LAYERS} test_batch_norm.py"],
 }
 # Operators whose faults rarely change a result. Equal small numbers and strings are one object, so
 # `is` acts like `==`; `|` and `&` are mostly in types. A lone `*` in a signature is no operator.
 EQUIVALENT = re.compile(r"_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot|BitOr_\w+|BitAnd_\w+)$")
 LONE_STAR = re.compile(r"[*/],")
-# How large a picture and its letters are is a matter of looks.
-LOOKS = re.compile(r"\b(figsize|fontsize)=")
+# How large a picture and its letters are, and how thick its lines, is a matter of looks.
+LOOKS = re.compile(r"\b(figsize|fontsize|linewidth|markersize)=[^=]*$")
 # Faults that no test should notice: `line` and `fault` are the line before and after.
 EXPECTED = json.loads((ROOT / "tests" / "survivors.json").read_text())
 
@@ -120,8 +131,9 @@ def faults(paths):
         for operator in [operator() for operator in operators] + [DropArgument()]:
             positions = [at for node in nodes for at, _ in operator.mutation_positions(node)]
             for occurrence, (line, column) in enumerate(positions):
-                text = lines[line - 1]
-                if not LONE_STAR.match(text[column:]) and not LOOKS.search(text):
+                before, after = lines[line - 1][:column], lines[line - 1][column:]
+                argument = after.partition("=")[0] + "="  # if the fault is its loss
+                if not (LONE_STAR.match(after) or LOOKS.search(before) or LOOKS.match(argument)):
                     found.setdefault((path, line, column), []).append((operator, occurrence))
     return found
 
