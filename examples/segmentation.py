@@ -156,7 +156,7 @@ segmenter = keras_hub.models.DeepLabV3ImageSegmenter(
     len(class_names),
 )
 # KerasHub's batch norms average over hundreds of steps, too slow for a short run.
-pooling = segmenter.backbone.get_layer("spatial_pyramid_pooling")
+[pooling] = (x for x in segmenter.backbone.layers if hasattr(x, "aspp_parallel_channels"))
 for part in (segmenter.backbone, pooling.projection, *pooling.aspp_parallel_channels):
     for layer in part.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

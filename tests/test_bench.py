@@ -6,7 +6,7 @@ import math
 import keras
 import pytest
 import work
-from cases import BACKEND, once, once_on_torch, one_block_per_stage
+from cases import BACKEND, once, one_block_per_stage
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
@@ -97,7 +97,7 @@ def test_a_step_of_every_network_costs_what_it_did(case):
         assert 0.95 <= count / recorded[kind] <= 1.02, kind
 
 
-@once_on_torch
+@once
 def test_the_command_line_measures(tmp_path, capsys):
     command = ["bench", "MixerNano", "--backends", "torch", "numpy", "--modes", "predict"]
     options = ["--batch-size", "2", "--repeats", "2", "--profile", "--out", str(tmp_path)]

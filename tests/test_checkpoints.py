@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import test_readers
-from cases import BACKEND, HERE, MODEL_CASES, once, run
+from cases import HERE, MODEL_CASES, once, run
 from families import GOLDEN
 
 import keras_shiftmlp as k
@@ -319,13 +319,11 @@ def test_mixer_at_another_size_sees_the_same(tmp_path):
     np.testing.assert_array_equal(run(again, grey), small)
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="once; torch compiles nothing")
+@once
 def test_published_model_is_found_by_its_tag(home, tmp_path, monkeypatch):
-    """The loop that S2-MLPv2 needs: train, publish, and the plain line works for everybody."""
+    """What S2-MLPv2 needs: a model is published, and the plain line works for everybody."""
     model = k.S2MLPv2Small(weights=None, input_shape=(28, 28, 3))
-    model.compile("sgd", "sparse_categorical_crossentropy")
     images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 3)).astype("uint8")
-    model.fit(images, np.array([3, 7]), verbose=0)
     model.save(tmp_path / "trained.keras")
     publish = [sys.executable, HERE.parent / "weights" / "publish.py", tmp_path / "trained.keras"]
     options = ["--folder", tmp_path / "lab", "--dataset", "two images", "--license", "Apache-2.0"]

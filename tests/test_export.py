@@ -11,7 +11,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, MODEL_CASES, once, once_on_torch, one_block_per_stage, run
+from cases import BACKEND, MODEL_CASES, once, one_block_per_stage, run
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
@@ -40,7 +40,7 @@ def away_from_start(model):
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pictures():
     """Scanned digits, in colour: `(8, 32, 48, 3)` of uint8."""
     digits = pytest.importorskip("sklearn.datasets").load_digits().images[:8] * 255 / 16
@@ -74,18 +74,25 @@ def left_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.skipif(BACKEND not in WRITERS, reason="the other backends export through these")
-@pytest.mark.parametrize("format", WRITERS.get(BACKEND, []))
-@pytest.mark.parametrize("family", FAMILIES)
-def test_every_family(family, format, tmp_path, pictures):
-    needs(format)
-    case, few = FAMILIES[family], pictures[:3]
-    alike = family not in ("HireMLP", "MSMLPSwin")  # every second block of these rolls its map
+@pytest.fixture(scope="session", params=FAMILIES)
+def family(request, pictures):
+    """A case, its network, and a few pictures that the network tells apart."""
+    case, few = FAMILIES[request.param], pictures[:3]
+    # Every second block of these rolls its map.
+    alike = request.param not in ("HireMLP", "MSMLPSwin")
     model = away_from_start(
         case.build(**(one_block_per_stage(case.hyperparameters) if alike else {}))
     )
     here = run(model, few.astype("float32"))
     assert np.abs(here - here[:1]).max() > 1e-3
+    return case, model, few
+
+
+@pytest.mark.skipif(BACKEND not in WRITERS, reason="the other backends export through these")
+@pytest.mark.parametrize("format", WRITERS.get(BACKEND, []))
+def test_every_family(family, format, tmp_path):
+    needs(format)
+    case, model, few = family
     path = tmp_path / f"model{ENDINGS[format]}"
     card = keras_shiftmlp.export.write(model, path, format, images=few)
     free = case.any_size and exporter.FORMATS[format].any_size
@@ -170,7 +177,7 @@ def in_tensorflow(code, *arguments):
     assert not done.returncode, done.stderr[-3000:]
 
 
-@once_on_torch
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow starts once less")
 def test_saved_model_is_used_as_hub_models_are(tmp_path, pictures):
     needs("saved_model")
     pytest.importorskip("tensorflow_hub")

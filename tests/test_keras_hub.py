@@ -12,7 +12,7 @@ import hub as local_hub
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, MODEL_CASES, SAMPLE, TRAINS, once_on_torch
+from cases import BACKEND, HERE, MODEL_CASES, SAMPLE, TRAINS, once, once_on_torch
 
 import keras_shiftmlp as k
 from keras_shiftmlp.catalogue import list_weights, weights_info
@@ -331,7 +331,7 @@ for address in ("hf://lab/nano", folder):
 """
 
 
-@once_on_torch
+@once
 def test_presets_in_another_process(tmp_path):
     """A folder and its upload are loaded with KerasHub's own class."""
     pytest.importorskip("huggingface_hub")
