@@ -1,5 +1,6 @@
 """Images from folders and arrays, what is refused, and the command line on a folder."""
 
+import dataclasses
 import json
 import logging
 import os
@@ -89,6 +90,8 @@ def test_bad_labels_are_refused(labels, message):
 def test_labels_may_be_a_column():
     images = training.load_images((np.zeros((3, 8, 8, 3), "uint8"), [[0], [1], [0]]))
     assert images.labels.tolist() == [0, 1, 0]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        images.labels = np.array([1, 1, 1])
 
 
 @once
@@ -118,6 +121,8 @@ def test_one_split_of_a_dataset_is_read(monkeypatch):
 def test_bad_arrays_are_refused():
     with pytest.raises(ValueError, match=r"uint8 pixels. Received: float64"):
         training.load_images((np.zeros((2, 8, 8, 3)), [0, 1]))
+    with pytest.raises(ValueError, match=r"uint8 pixels. Received: uint8 of shape \(2, 8, 3\)"):
+        training.load_images((np.zeros((2, 8, 3), "uint8"), [0, 1]))
     with pytest.raises(ValueError, match="There is no image"):
         training.load_images((np.zeros((0, 8, 8, 3), "uint8"), np.zeros(0, int)), ["a"])
 

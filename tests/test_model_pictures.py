@@ -85,6 +85,11 @@ def test_mix_shift_shows_what_each_group_reads():
     np.testing.assert_array_equal(array(figure.axes[2]), regional | still.astype(int))
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == ["1 × 1, shift −1", "3 × 3, shift +1", "all groups"]
+    # The lines of the grid are between the cells, and none is beside the map.
+    for axis in figure.axes:
+        np.testing.assert_array_equal(axis.get_xticks(), np.arange(8) - 0.5)
+        np.testing.assert_array_equal(axis.get_yticks(), np.arange(6) - 0.5)
+        assert axis.get_xlim() == (-0.5, 6.5) and axis.get_ylim() == (4.5, -0.5)
 
 
 @once
@@ -119,17 +124,19 @@ def test_mix_shift_kernels_lie_where_the_layer_reads():
 @once
 def test_token_mixing_shows_the_strongest_units_as_grids():
     model = MODEL_CASES["mixer"].build()
-    figure = visualization.plot_token_mixing(model, blocks=[-1], units=3)
+    figure = visualization.plot_token_mixing(model, blocks=[-1], units=5)
     fc1 = [x for x in model.layers if x.name.endswith("token_fc1")][-1]
     kernel = np.asarray(fc1.kernel)
     _, height, width, _ = model.get_layer("map").output.shape
-    assert height != width and len(figure.axes) == 3
+    assert height != width and len(figure.axes) == 5
     norms = np.linalg.norm(kernel, axis=0)
     for axis, unit in zip(figure.axes, np.argsort(-norms)):
         np.testing.assert_array_equal(array(axis).ravel(), kernel[:, unit])
         assert array(axis).shape == (height, width)
         low, high = axis.images[0].get_clim()
         assert low == -high == -np.abs(kernel[:, unit]).max()
+    shown = kernel[:, np.argsort(-norms)[:5]]
+    assert (shown.max(0) > -shown.min(0)).any() and (shown.max(0) < -shown.min(0)).any()
 
 
 def test_split_attention_weighs_three_branches(pixels):

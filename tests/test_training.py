@@ -132,6 +132,23 @@ def test_training_learns_and_writes_its_card(arrays, tmp_path, changes):
         training.train(tiny(), arrays, arrays, out=tmp_path, seed=3, **recipe)
 
 
+@once
+def test_weights_are_written_beside_their_place(tmp_path):
+    """Only within one file system is the last step atomic."""
+    folders = []
+
+    class Model:
+        def save_weights(self, path, overwrite):
+            folders.append(path.parent)
+            path.write_text("weights")
+
+    callbacks.save_weights(Model(), tmp_path / "model.weights.h5")
+    assert folders == [tmp_path] and [x.name for x in tmp_path.iterdir()] == ["model.weights.h5"]
+    (tmp_path / "model.weights.h5").unlink()
+    callbacks.save_weights(Model(), tmp_path / "model.weights.h5", keep=False)
+    assert folders[1] != tmp_path and not any(tmp_path.iterdir())
+
+
 def read_log(out):
     with open(out / "log.csv", newline="") as file:
         return [

@@ -91,7 +91,7 @@ TESTS = {
 EQUIVALENT = re.compile(r"_(Is_Eq|Eq_Is|IsNot_NotEq|NotEq_IsNot|BitOr_\w+|BitAnd_\w+)$")
 LONE_STAR = re.compile(r"[*/],")
 # How large a picture and its letters are, and how thick its lines, is a matter of looks.
-LOOKS = re.compile(r"\b(figsize|fontsize|linewidth|markersize)=[^=]*$")
+LOOKS = re.compile(r"\b(figsize|fontsize|linewidth|markersize) ?=[^=]*$")
 # Faults that no test should notice: `line` and `fault` are the line before and after.
 EXPECTED = json.loads((ROOT / "tests" / "survivors.json").read_text())
 

@@ -70,8 +70,8 @@ def plot_mix_shift(
     titles = [f"{k} × {k}, shift {_signed(d)}" for k, d in zip(kernel_sizes, shifts)] + [
         "all groups"
     ]
-    size = (1.7 * len(panels), 1.7 * shape[0] / shape[1] + 0.8)
-    figure, [axes] = subplots(1, len(panels), figsize=size)
+    figsize = (1.7 * len(panels), 1.7 * shape[0] / shape[1] + 0.8)
+    figure, [axes] = subplots(1, len(panels), figsize=figsize)
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 

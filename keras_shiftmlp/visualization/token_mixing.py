@@ -61,8 +61,8 @@ def plot_token_mixing(
     picked = [chosen(layers, block, "blocks") for block in blocks]
     units = min(units, *(layer.tokens for layer in picked))
     height, width = grid_of(model, picked[0].kernel.shape[0])
-    size = (0.95 * units + 0.8, (0.95 * height / width + 0.05) * len(blocks) + 0.4)
-    figure, axes = subplots(len(blocks), units, figsize=size)
+    figsize = (0.95 * units + 0.8, (0.95 * height / width + 0.05) * len(blocks) + 0.4)
+    figure, axes = subplots(len(blocks), units, figsize=figsize)
     for row, layer in zip(axes, picked):
         kernel = keras.ops.convert_to_numpy(layer.kernel).astype("float32")  # (S, units)
         strongest = np.argsort(-np.linalg.norm(kernel, axis=0), kind="stable")
