@@ -230,6 +230,9 @@ def test_all_misfits_are_named_and_nothing_changes():
         for weight in ("fc1/kernel", "fc1/bias"):
             assert f"that of 'block_{block}_token_{weight}' is" in str(error.value)
     old = weights_of(mixer(4))
+    with pytest.raises(ValueError, match="no use for 'a'; no use for 'b'"):
+        known = [(path, path, lambda array: array) for path in old]
+        port({"a": np.ones(1), "b": np.ones(1)} | old, known, model.layers, grid=(4, 4))
     with pytest.raises(ValueError, match="'block_1_token_fc2/bias': Only a square grid"):
         port(old | {"block_1_token_fc2/bias": np.ones((15, 1))}, IDENTITY, model.layers, (4, 4))
     for array, weight in zip(before, model.get_weights(), strict=True):

@@ -84,7 +84,12 @@ TESTS = {
         f"torch {LAYERS} test_golden.py",
         "jax test_layer_contract.py",
     ],
-    "kernels": [f"numpy {LAYERS}", f"torch {LAYERS} test_batch_norm.py"],
+    "kernels": [
+        f"numpy {LAYERS} test_gfnet.py test_golden.py test_weight_files.py",
+        f"torch {LAYERS} test_batch_norm.py",
+        "jax test_layers.py",
+        "tensorflow test_layers.py",
+    ],
 }
 # Operators whose faults rarely change a result. Equal small numbers and strings are one object, so
 # `is` acts like `==`; `|` and `&` are mostly in types. A lone `*` in a signature is no operator.
