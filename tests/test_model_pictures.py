@@ -42,6 +42,7 @@ def test_spatial_shift_shows_the_source_of_each_position():
     ]
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == ["input", "(e)\ngroup 1 ↓", "group 2 ↑", "(j)\ngroup 1 →"]
+    assert figure.axes[0].get_gridspec().ncols == 5  # the input and the groups of (a)
     letters = [[text.get_text() for text in axis.texts] for axis in figure.axes]
     assert letters[0] == list("ABCDEF") and letters[1] == list("ABCABC")
     # A colour means the same position everywhere. Only what did not move has a frame.
@@ -279,7 +280,7 @@ def test_receptive_fields_have_a_column_per_model_and_a_row_per_depth(monkeypatc
 
 
 @with_gradients
-def test_grad_cam_of_the_last_map_is_the_class_activation_map(photo):
+def test_grad_cam_of_the_last_map_is_the_class_activation_map(photo, capsys):
     """The mean and a dense layer follow the map: the slope is the same at all positions."""
     model = small_model()
     features = run(keras.Model(model.input, model.get_layer("P3").output), photo[None])[0]
@@ -290,6 +291,7 @@ def test_grad_cam_of_the_last_map_is_the_class_activation_map(photo):
         expected = np.maximum(0, features @ column) / (2 * 3)
         found = visualization.grad_cam(model, photo, index)
         np.testing.assert_allclose(found, expected, atol=1e-5 * expected.max())
+    assert capsys.readouterr() == ("", "")  # no bar of progress
 
 
 @with_gradients

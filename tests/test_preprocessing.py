@@ -90,6 +90,12 @@ def test_eval_transform_of_a_model_that_is_not_square():
     np.testing.assert_array_equal(k.eval_transform(model)(image), resized[11:43, 3:51])
 
 
+def test_eval_transform_of_a_name_has_its_size():
+    image = np.zeros((50, 60, 3), "uint8")
+    assert k.eval_transform("MixerNano")(image).shape == (32, 32, 3)
+    assert k.eval_transform("MixerB16")(image).shape == (224, 224, 3)
+
+
 def test_eval_transform_takes_paths_and_grey_images(tmp_path):
     Image.new("L", (300, 260), 77).save(tmp_path / "grey.png")
     transform = k.eval_transform("zero_to_one")

@@ -15,7 +15,7 @@ from test_images import picture
 
 import keras_shiftmlp
 from keras_shiftmlp import training
-from keras_shiftmlp.training import callbacks
+from keras_shiftmlp.training import callbacks, trainer
 
 pytest.importorskip("grain")
 
@@ -209,6 +209,32 @@ BAD_CALLS = {
     "ema_momentum": 1.0,
     "accumulate": 0,
 }
+
+
+@once_on_torch
+def test_a_class_without_images_has_no_weight(arrays, tmp_path, caplog):
+    names = (*arrays.class_names, "grey")
+    images = training.Images(arrays.source, arrays.labels, names)
+    recipe = dict(epochs=1, batch_size=8, learning_rate=1e-3, class_weights="balanced")
+    card = training.train(linear(3), images, out=tmp_path, **recipe)
+    assert np.isfinite(card["history"][0]["loss"])
+    assert "No image of 1 of the classes: grey" in caplog.text
+
+
+@once_on_torch
+def test_batches_of_both_kinds_come_from_the_same_workers(arrays, tmp_path, monkeypatch):
+    seen = []
+    for name in ("training_batches", "evaluation_batches"):
+        function = getattr(trainer, name)
+
+        def spy(*args, function=function, **kwargs):
+            seen.append((kwargs["workers"], kwargs["worker_processes"]))
+            return function(*args, **{**kwargs, "worker_processes": 0})
+
+        monkeypatch.setattr(trainer, name, spy)
+    recipe = dict(epochs=1, batch_size=8, learning_rate=1e-3, workers=3, worker_processes=2)
+    training.train(linear(2), arrays, arrays, out=tmp_path, **recipe)
+    assert seen == [(3, 2), (3, 2)]
 
 
 @once_on_torch

@@ -71,6 +71,13 @@ def test_predictions_say_what_is_right():
     assert len(figure.axes) == 4 and not figure.axes[3].images
 
 
+def test_predictions_are_eight_in_a_row():
+    images, scores = np.zeros((9, 4, 4, 3), "uint8"), np.ones((9, 1))
+    figure = visualization.plot_predictions(images, [0] * 9, scores, ["cat"])
+    grid = figure.axes[0].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (2, 8)
+
+
 def test_one_prediction():
     figure = visualization.plot_predictions(
         np.zeros((1, 4, 4, 3), "uint8"), [0], np.ones((1, 1)), ["cat"], columns=1

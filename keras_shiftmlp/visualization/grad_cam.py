@@ -115,8 +115,8 @@ def plot_grad_cam(
     class_names = class_names or getattr(model, "class_names", None)
     height, width = pixels.shape[:2]
     columns = 1 + len(drawn)
-    size = (2.2 * columns, 2.2 * height / width + 0.4)
-    figure, [axes] = subplots(1, columns, figsize=size)
+    figsize = (2.2 * columns, 2.2 * height / width + 0.4)
+    figure, [axes] = subplots(1, columns, figsize=figsize)
     for axis in axes:
         show_image(axis, pixels)
     axes[0].set_title("image", fontsize=10)

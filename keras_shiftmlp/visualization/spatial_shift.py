@@ -67,8 +67,8 @@ def plot_spatial_shift(
         if len(rows[-1]) + groups > columns:
             rows.append([])
         rows[-1] += [(title, y[..., k]) for k, title in enumerate(titles)]
-    height = 1.2 * shape[0] / shape[1] + 0.45
-    figure, axes = subplots(len(rows), columns, figsize=(1.2 * columns, height * len(rows)))
+    figsize = (1.2 * columns, (1.2 * shape[0] / shape[1] + 0.45) * len(rows))
+    figure, axes = subplots(len(rows), columns, figsize=figsize)
     for row, panels in zip(axes, rows):
         for axis, (title, grid) in zip(row, panels):
             _draw_cells(axis, grid, kept=(grid == cells) & (title != "input"))
