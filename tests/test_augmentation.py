@@ -6,6 +6,7 @@ from cases import once
 from PIL import Image
 
 from keras_shiftmlp import training
+from keras_shiftmlp.training import augmentation
 from keras_shiftmlp.training.augmentation import rand_augment_operations
 
 pytest.importorskip("grain")
@@ -105,6 +106,19 @@ def test_a_crop_that_never_fits_is_the_central_square():
     pixels = ramps(4, 20, 120)
     x, _ = batches(pixels, count=3, size=20, crop_scale=(0.9, 1.0))
     np.testing.assert_array_equal(x, np.repeat(pixels[:1, :, 50:70], 12, axis=0))
+
+
+def test_ten_rectangles_are_tried():
+    class Counting:
+        drawn = 0
+
+        def uniform(self, low, high):
+            self.drawn += 1
+            return high
+
+    rng = Counting()
+    assert augmentation._rectangle(100, 1, (1.0, 1.0), (1.0, 1.0), rng) is None
+    assert rng.drawn == 2 * 10  # an area and a ratio each
 
 
 def test_crops_are_resized_by_pillow():

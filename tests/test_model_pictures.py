@@ -74,6 +74,8 @@ def test_every_setting_has_its_groups():
 
 @once
 def test_mix_shift_shows_what_each_group_reads():
+    from matplotlib.colors import to_hex
+
     figure = visualization.plot_mix_shift((1, 3), (-1, 1), shape=(5, 7))
     # A shift of -1 moves content left and up: the output reads right and below.
     still = np.zeros((5, 7))
@@ -86,6 +88,11 @@ def test_mix_shift_shows_what_each_group_reads():
     np.testing.assert_array_equal(array(figure.axes[2]), regional | still.astype(int))
     titles = [axis.get_title() for axis in figure.axes]
     assert titles == ["1 × 1, shift −1", "3 × 3, shift +1", "all groups"]
+    [legend] = figure.legends
+    colors = [to_hex(patch.get_facecolor()) for patch in legend.get_patches()]
+    image = figure.axes[0].images[0]
+    shown = [to_hex(image.cmap(image.norm(value))) for value in (1, 2, 3)]
+    assert colors == shown
     # The lines of the grid are between the cells, and none is beside the map.
     for axis in figure.axes:
         np.testing.assert_array_equal(axis.get_xticks(), np.arange(8) - 0.5)
@@ -106,6 +113,9 @@ def test_mix_shift_kernels_lie_where_the_layer_reads():
     layer = [x for x in model.layers if isinstance(x, MixShift)][-1]
     groups, side = len(layer.kernel_sizes), array(figure.axes[0]).shape[0]
     assert len(figure.axes) == groups * 4
+    for axis in figure.axes:  # zero is white
+        low, high = axis.images[0].get_clim()
+        assert low == -high < 0
     # The output in the centre, of the image that is one at this position alone.
     impulses = np.eye(side * side, dtype="float32").reshape(-1, side, side, 1)
     impulses = np.repeat(impulses, sum(layer.group_sizes), axis=-1)
@@ -286,7 +296,7 @@ def test_grad_cam_of_the_last_map_is_the_class_activation_map(photo, capsys):
     features = run(keras.Model(model.input, model.get_layer("P3").output), photo[None])[0]
     kernel = keras.ops.convert_to_numpy(model.layers[-1].kernel)
     best = run(model, photo[None]).argmax()
-    for index in (None, (best + 1) % 5):
+    for index in (None, 0, (best + 1) % 5):
         column = kernel[:, best if index is None else index]
         expected = np.maximum(0, features @ column) / (2 * 3)
         found = visualization.grad_cam(model, photo, index)

@@ -1,5 +1,6 @@
 """Pixels, names and the evaluation transform, against numbers that were not computed by us."""
 
+import sys
 import tarfile
 from pathlib import Path
 
@@ -63,6 +64,8 @@ def test_decode_predictions():
     assert [int(index) for index, _, _ in equal] == [1, 3, 5, 7, 9]
     with pytest.raises(ValueError, match=r"predictions.shape=\(1, 3\)"):
         k.decode_predictions(np.zeros((1, 3)))
+    with pytest.raises(ValueError, match=r"predictions.shape=\(1, 1001\)"):
+        k.decode_predictions(np.zeros((1, 1001)))
 
 
 # The last two resize to 259, which leaves 17.5 rows or columns on each side.
@@ -88,6 +91,12 @@ def test_eval_transform_of_a_model_that_is_not_square():
     # 32 / 0.875 = 36.6 and 48 / 0.875 = 54.9: the side of the square becomes 54.
     resized = np.asarray(Image.fromarray(image).resize((54, 54), Image.Resampling.BICUBIC))
     np.testing.assert_array_equal(k.eval_transform(model)(image), resized[11:43, 3:51])
+
+
+def test_without_pillow_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match="pip install pillow"):
+        k.eval_transform("MixerNano")(np.zeros((32, 32, 3), "uint8"))
 
 
 def test_eval_transform_of_a_name_has_its_size():

@@ -222,19 +222,19 @@ def test_a_class_without_images_has_no_weight(arrays, tmp_path, caplog):
 
 
 @once_on_torch
-def test_batches_of_both_kinds_come_from_the_same_workers(arrays, tmp_path, monkeypatch):
+def test_batches_of_both_kinds_are_read_alike(arrays, tmp_path, monkeypatch):
     seen = []
     for name in ("training_batches", "evaluation_batches"):
         function = getattr(trainer, name)
 
         def spy(*args, function=function, **kwargs):
-            seen.append((kwargs["workers"], kwargs["worker_processes"]))
+            seen.append((kwargs["workers"], kwargs["worker_processes"], kwargs["shard"]))
             return function(*args, **{**kwargs, "worker_processes": 0})
 
         monkeypatch.setattr(trainer, name, spy)
     recipe = dict(epochs=1, batch_size=8, learning_rate=1e-3, workers=3, worker_processes=2)
     training.train(linear(2), arrays, arrays, out=tmp_path, **recipe)
-    assert seen == [(3, 2), (3, 2)]
+    assert seen == [(3, 2, (0, 1))] * 2
 
 
 @once_on_torch

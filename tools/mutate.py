@@ -60,7 +60,7 @@ TESTS = {
     "training/recipes": ["numpy test_recipes.py"],
     "training/trainer.py": ["numpy test_evaluation.py test_training.py", "torch test_training.py"],
     "training": ["numpy test_training.py test_recipes.py", "torch test_training.py"],
-    "preprocessing.py": ["numpy test_preprocessing.py"],
+    "preprocessing.py": ["numpy test_preprocessing.py", "jax test_preprocessing.py"],
     "prediction.py": ["numpy test_preprocessing.py"],
     "visualization": [
         "numpy test_visualization.py test_model_pictures.py",
