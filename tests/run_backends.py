@@ -24,7 +24,8 @@ VARIABLES = {
     # while it has threads, which depends on the order of the tests.
     "CI": "true",
 }
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "worksteal"]
+WORKERS = 2
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "--dist", "worksteal"]
 
 
 def main(backends):
@@ -71,7 +72,7 @@ def print_slowest(seconds, backends):
 
 
 def print_families(seconds):
-    """The time of the tests whose file or parameter names a family."""
+    """The time of the suite that goes to tests whose file or parameter names a family."""
     names = {path.stem for path in (HERE / "families").glob("[!_]*.py")}
     # The longest name first: `ms_mlp` is a part of `ms_mlp_swin`.
     longest_first = sorted(names, key=len, reverse=True)
@@ -80,9 +81,9 @@ def print_families(seconds):
         family = next((name for name in longest_first if name in test), None)
         if family:
             families[family] += sum(by_backend.values())
-    print("== families, in seconds over these backends")
+    print("== families, in seconds of the suite over these backends")
     for family, taken in families.most_common():
-        print(f"{taken:7.1f} {family}")
+        print(f"{taken / WORKERS:7.1f} {family}")
 
 
 if __name__ == "__main__":

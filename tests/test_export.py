@@ -74,7 +74,7 @@ def left_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.fixture(scope="session", params=FAMILIES)
+@pytest.fixture(scope="session", params=FAMILIES, ids=[x.name for x in FAMILIES.values()])
 def family(request, pictures):
     """A case, its network, and a few pictures that the network tells apart."""
     case, few = FAMILIES[request.param], pictures[:3]
