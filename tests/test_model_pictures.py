@@ -244,6 +244,9 @@ def test_receptive_field_of_a_shift_is_its_neighbours():
     np.testing.assert_allclose(field[field > 0], expected, rtol=1e-5)
     corner = visualization.effective_receptive_field(shift_model(), position=(0, 0), samples=1)
     assert np.argwhere(corner).tolist() == [[0, 0], [0, 1], [1, 0]]
+    for position in [(-1, 0), (5, 0), (0, -1), (0, 8), (0, 9)]:
+        with pytest.raises(ValueError, match="must lie in the 5 x 8 map"):
+            visualization.effective_receptive_field(shift_model(), position=position)
 
 
 @with_gradients
@@ -272,6 +275,7 @@ def test_receptive_field_is_drawn_as_shares_of_its_maximum():
 @once
 def test_receptive_fields_have_a_column_per_model_and_a_row_per_depth(monkeypatch, models):
     def constant(part, images, cotangents):
+        assert 0 <= images.min() < 2 and 253 < images.max() <= 255
         return np.full(images.shape, len(part.layers))
 
     monkeypatch.setattr(receptive_fields, "gradient", constant)
@@ -287,6 +291,9 @@ def test_receptive_fields_have_a_column_per_model_and_a_row_per_depth(monkeypatc
     wrapped = visualization.plot_receptive_fields(both, blocks=[0, -1], columns=3)
     grid = wrapped.axes[0].get_gridspec()
     assert (grid.nrows, grid.ncols, len(wrapped.axes)) == (2, 3, 5)  # with the colour bar
+    deep = visualization.plot_receptive_fields({"three": MODEL_CASES["gfnet"].build()})
+    titles = [axis.get_title() for axis in deep.axes[:-1]]
+    assert titles == ["three\nafter block 1", "three\nafter block 3"]
 
 
 @with_gradients
