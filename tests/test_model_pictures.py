@@ -50,7 +50,9 @@ def test_spatial_shift_shows_the_source_of_each_position():
     frames = [[patch.get_xy() for patch in axis.patches] for axis in figure.axes]
     assert [len(of_axis) for of_axis in frames] == [0, 3, 3, 2]
     np.testing.assert_allclose(frames[3], [(-0.35, -0.35), (-0.35, 0.65)])
-    assert not figure.axes[3].patches[0].get_fill()  # the letter stays visible
+    frame = figure.axes[3].patches[0]
+    assert not frame.get_fill()  # the letter stays visible
+    assert (frame.get_width(), frame.get_height()) == (0.7, 0.7)
     assert {(x.get_ha(), x.get_va()) for x in figure.axes[1].texts} == {("center", "center")}
     # Letters are bright where the map is dark.
     assert [text.get_color() for text in figure.axes[0].texts] == ["white"] * 4 + ["black"] * 2
@@ -151,6 +153,8 @@ def test_token_mixing_shows_the_strongest_units_as_grids():
 
 
 def test_split_attention_weighs_three_branches(pixels):
+    from matplotlib.colors import to_rgb
+
     model = MODEL_CASES["s2_mlp_v2"].build()
     # The split attention of the first block sees nothing, so it treats the branches alike.
     kernel = model.get_layer("stage_0_block_0_spatial").attention.fc1.kernel
@@ -162,6 +166,11 @@ def test_split_attention_weighs_three_branches(pixels):
     assert lines.shape == (3, 3)  # branches, blocks
     np.testing.assert_allclose(lines[:, 0], 1 / 3, atol=1e-6)
     np.testing.assert_allclose(lines.sum(axis=0), 1, atol=1e-5)
+    assert not (*picture.get_xticks(), *picture.get_yticks())
+    for axis in axes:  # a band in the colour of the line, which it does not hide
+        [band], line = axis.collections, axis.lines[0]
+        assert band.get_alpha() < 0.5
+        np.testing.assert_allclose(band.get_facecolor()[0, :3], to_rgb(line.get_color()))
 
 
 @once

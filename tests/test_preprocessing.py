@@ -141,7 +141,7 @@ def test_a_batch_in_0_to_1_is_warned_of_once(caplog):
     for batch in (x, keras.ops.convert_to_tensor(x), keras.KerasTensor((1, 4, 4, 3)), *empty):
         k.preprocess_input(batch, "MixerB16")
     assert not caplog.records
-    for batch in (keras.ops.convert_to_tensor(x / 2), x / 2):
+    for batch in (keras.ops.convert_to_tensor(x / 2.5), x / 2):
         k.preprocess_input(batch, "MixerB16")
     [record] = caplog.records
     assert record.levelname == "WARNING" and "multiply images in [0, 1] by 255" in record.message

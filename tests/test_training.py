@@ -208,6 +208,7 @@ BAD_CALLS = {
     "layer_decay": 2,
     "ema_momentum": 1.0,
     "accumulate": 0,
+    "early_stopping": 0,
 }
 
 
