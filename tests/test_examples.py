@@ -18,9 +18,8 @@ EXAMPLES = HERE.parent / "examples"
 @pytest.fixture
 def smoke(tmp_path, monkeypatch, capsys):
     """Runs an example, which writes to `tmp_path`; what it printed."""
-    for name in ("absl", "keras_shiftmlp"):
-        logger = logging.getLogger(name)
-        monkeypatch.setattr(logger, "level", logger.level)  # restored after the test
+    loggers = [logging.getLogger(name) for name in ("absl", "keras_shiftmlp")]
+    levels = [logger.level for logger in loggers]
 
     def run(name, *arguments):
         path = str(EXAMPLES / name)
@@ -28,7 +27,9 @@ def smoke(tmp_path, monkeypatch, capsys):
         runpy.run_path(path, run_name="__main__")
         return capsys.readouterr().out
 
-    return run
+    yield run
+    for logger, level in zip(loggers, levels):
+        logger.setLevel(level)
 
 
 def check_picture(path):
