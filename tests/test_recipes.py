@@ -11,6 +11,7 @@ from cases import HERE, once, once_on_torch
 from families import RECIPES
 
 from keras_shiftmlp import training
+from keras_shiftmlp.training import arguments
 
 pytest.importorskip("grain")
 
@@ -145,6 +146,7 @@ GENERAL = {
         epochs=15,
         batch_size=128,
         learning_rate=2e-3,
+        final_learning_rate=1e-5,
         warmup_epochs=1,
         weight_decay=0.05,
         clip_norm=1.0,
@@ -192,6 +194,50 @@ def test_recipes_are_those_of_the_papers(name):
     assert {key: recipe.get(key) for key in expected} == expected
     rest = {key: value for key, value in recipe.items() if key not in expected}
     assert rest == {key: PLAIN[key] for key in rest}
+
+
+INF, NAN = float("inf"), float("nan")
+# Valid values, and invalid ones next to them.
+FROM_0 = [0, 1], [-1, 0.5, True, "1"]
+FROM_1 = [1, 2], [0, -1, 1.5, True]
+NOT_NEGATIVE = [0, 0.0, 1e9], [-1e-9, INF, NAN, True]
+POSITIVE = [1e-9, 1e9], [0, -1, INF, NAN]
+SHARE = [0, 0.5, 1], [-1e-9, 1 + 1e-9, NAN, False]
+BELOW_1 = [0, 1 - 1e-9], [-1e-9, 1, NAN]
+ABOVE_0 = [1e-9, 1], [0, 1 + 1e-9, NAN]
+BORDERS = {
+    **dict.fromkeys(("epochs", "batch_size", "accumulate"), FROM_1),
+    **dict.fromkeys(("seed", "workers", "worker_processes", "crop_padding"), FROM_0),
+    **dict.fromkeys(("warmup_epochs", "warmup_learning_rate", "final_learning_rate"), NOT_NEGATIVE),
+    **dict.fromkeys(("mixup", "cutmix", "erase"), SHARE),
+    "weight_decay": NOT_NEGATIVE,
+    "learning_rate": POSITIVE,
+    "label_smoothing": BELOW_1,
+    "layer_decay": ABOVE_0,
+    "crop_fraction": ABOVE_0,
+    "warmup_steps": ([None, *FROM_0[0]], FROM_0[1]),
+    "early_stopping": ([None, *FROM_1[0]], FROM_1[1]),
+    "clip_norm": ([None, *POSITIVE[0]], POSITIVE[1]),
+    "ema_momentum": ([None, *BELOW_1[0]], BELOW_1[1]),
+    "schedule": (["cosine", "linear"], ["step", None]),
+    "class_weights": ([None, "balanced"], ["equal", True]),
+    "jit_compile": ([True, False, "auto"], ["yes", None]),
+    "flip": ([True, False], [None, "no"]),
+    "shard": ([(0, 1), [1, 2]], [(1, 1), (-1, 1), (0, 0), (0, 1, 2), None]),
+    "crop_scale": ([None, (0.1, 1), (1, 1)], [(0, 1), (0.6, 0.5), (0.5, 1.1), (1,), 1]),
+    "randaugment": ([None, (1, 0), [2, 1]], [(0, 0.5), (2, 1.1), (2, -0.1), (1.5, 1), 2]),
+}
+
+
+@once
+def test_ranges_have_their_borders():
+    assert arguments.RANGES.keys() == BORDERS.keys()
+    for name, (valid, invalid) in BORDERS.items():
+        for value in valid:
+            arguments.check_arguments(**{name: value})
+        for value in invalid:
+            with pytest.raises(ValueError, match=f"`{name}` must be"):
+                arguments.check_arguments(**{name: value})
 
 
 @once
