@@ -3,10 +3,15 @@
 The first process of pytest-xdist only distributes them; it does not wait for Keras.
 """
 
+import itertools
 import os
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-if "PYTEST_XDIST_WORKER" in os.environ or not {"-n", "--numprocesses"} & set(sys.argv):
+distributes = any(
+    option in ("-n", "--numprocesses") and number != "0"
+    for option, number in itertools.pairwise(sys.argv)
+)
+if "PYTEST_XDIST_WORKER" in os.environ or not distributes:
     from fixtures import *  # noqa: F403

@@ -1,11 +1,14 @@
 """Fixtures that all tests share."""
 
 import gc
+import logging
+import runpy
+import sys
 
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, MODEL_CASES, SAMPLE, run
+from cases import BACKEND, HERE, MODEL_CASES, SAMPLE, run
 
 if BACKEND == "openvino":
     import openvino_float32 as openvino_float32
@@ -52,6 +55,24 @@ def outputs(model, pixels):
 def pixels():
     """Two small images of 0..255."""
     return np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3)).astype("float32")
+
+
+@pytest.fixture
+def smoke(tmp_path, monkeypatch, capsys):
+    """Runs an example with `--smoke`, which writes to `tmp_path`; what it printed."""
+    loggers = [logging.getLogger(name) for name in ("absl", "keras_shiftmlp")]
+    levels = [logger.level for logger in loggers]
+    monkeypatch.syspath_prepend(HERE.parent / "examples")
+
+    def run(name, *arguments):
+        path = str(HERE.parent / "examples" / name)
+        monkeypatch.setattr(sys, "argv", [path, "--smoke", "--out", str(tmp_path), *arguments])
+        runpy.run_path(path, run_name="__main__")
+        return capsys.readouterr().out
+
+    yield run
+    for logger, level in zip(loggers, levels):
+        logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -1,35 +1,14 @@
 """The training examples, run as programs, but without waiting for Keras again."""
 
 import json
-import logging
-import runpy
-import sys
 
 import keras
 import pytest
-from cases import HERE, once_on_torch
+from cases import once_on_torch
 from PIL import Image
 
 pytest.importorskip("grain")
 pytestmark = once_on_torch
-EXAMPLES = HERE.parent / "examples"
-
-
-@pytest.fixture
-def smoke(tmp_path, monkeypatch, capsys):
-    """Runs an example, which writes to `tmp_path`; what it printed."""
-    loggers = [logging.getLogger(name) for name in ("absl", "keras_shiftmlp")]
-    levels = [logger.level for logger in loggers]
-
-    def run(name, *arguments):
-        path = str(EXAMPLES / name)
-        monkeypatch.setattr(sys, "argv", [path, "--smoke", "--out", str(tmp_path), *arguments])
-        runpy.run_path(path, run_name="__main__")
-        return capsys.readouterr().out
-
-    yield run
-    for logger, level in zip(loggers, levels):
-        logger.setLevel(level)
 
 
 def check_picture(path):

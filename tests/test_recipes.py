@@ -1,13 +1,11 @@
 """Recipes against the papers, and one short run of each."""
 
 import json
-import runpy
-import sys
 
 import keras
 import numpy as np
 import pytest
-from cases import HERE, once, once_on_torch
+from cases import once, once_on_torch
 from families import RECIPES
 
 from keras_shiftmlp import training
@@ -141,33 +139,26 @@ PUBLISHED = {
 }
 PUBLISHED |= RECIPES
 # The common run of the four Nano models, and the fine-tuning of a checkpoint.
+SHORT = dict(
+    epochs=15, warmup_epochs=1, weight_decay=0.05, clip_norm=1.0, label_smoothing=0.1, flip=True
+)
 GENERAL = {
     "cifar10_nano": dict(
-        epochs=15,
+        SHORT,
         batch_size=128,
         learning_rate=2e-3,
         final_learning_rate=1e-5,
-        warmup_epochs=1,
-        weight_decay=0.05,
-        clip_norm=1.0,
-        label_smoothing=0.1,
         ema_momentum=0.998,
         crop_padding=4,
-        flip=True,
     ),
     "finetune": dict(
-        epochs=15,
+        SHORT,
         batch_size=64,
         learning_rate=5e-4,
         final_learning_rate=1e-6,
-        warmup_epochs=1,
-        weight_decay=0.05,
-        clip_norm=1.0,
-        label_smoothing=0.1,
         ema_momentum=0.99,
         layer_decay=0.8,
         crop_scale=(0.5, 1.0),
-        flip=True,
     ),
 }
 # What is not in the table above has the value of a plain run.
@@ -278,14 +269,12 @@ RUNS = {
 @pytest.mark.filterwarnings("ignore:(?s).*Tensor.T is deprecated on 0-D")
 @once_on_torch
 @pytest.mark.parametrize("run", RUNS)
-def test_every_imagenet_recipe_runs(run, tmp_path, monkeypatch, capsys):
+def test_every_imagenet_recipe_runs(run, smoke, tmp_path):
     name, recipe = run.partition(" ")[0], RUNS[run]
-    arguments = [name, "--smoke", "--out", str(tmp_path), "--epochs", "1", "--workers", "2"]
+    arguments = [name, "--epochs", "1", "--workers", "2"]
     arguments += ["--recipe", recipe] if "again" in run else []
-    monkeypatch.syspath_prepend(HERE.parent / "examples")
-    monkeypatch.setattr(sys, "argv", ["train_imagenet.py", *arguments])
-    runpy.run_path(HERE.parent / "examples" / "train_imagenet.py", run_name="__main__")
-    assert f"32 training and 8 validation images, {recipe}" in capsys.readouterr().out
+    printed = smoke("train_imagenet.py", *arguments)
+    assert f"32 training and 8 validation images, {recipe}" in printed
     card = json.loads((tmp_path / "card.json").read_text())
     values = {**training.recipe(recipe), "epochs": 1, "batch_size": 16, "warmup_steps": 2}
     model = keras.models.load_model(tmp_path / "model.keras")
