@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 import pytest
-from families import MODEL_CASES as MODEL_CASES
+from families import MODEL_CASES
 
 HERE = Path(__file__).parent
 BACKEND = keras.backend.backend()
@@ -14,7 +14,9 @@ TRAINS = BACKEND in ("tensorflow", "jax", "torch")
 JIT = BACKEND == "jax"
 # These stand for all networks where the backend matters, but the network hardly does: on JAX and
 # TensorFlow each network costs seconds of compilation. One backend runs all.
-SAMPLE = ("mixer", "s2_mlp_v2", "ms_mlp", "wave_mlp_depthwise")
+SAMPLE = ("mixer", "s2_mlp_v2", "s2_mlp_pyramid", "ms_mlp")
+# One network of each constructor.
+FAMILIES = {case.constructor: case for case in reversed(MODEL_CASES.values())}
 all_on_numpy, all_on_torch, all_on_tensorflow = map(
     pytest.mark.all_on, ("numpy", "torch", "tensorflow")
 )

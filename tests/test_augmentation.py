@@ -1,8 +1,14 @@
-"""Augmentation, measured by what it does to pictures that show it."""
+"""Augmentation, measured by what it does to pictures that show it.
+
+`python tests/test_augmentation.py` records the batches of `frozen/batches.json`.
+"""
+
+import json
+import sys
 
 import numpy as np
 import pytest
-from cases import once
+from cases import HERE, once
 from PIL import Image
 
 from keras_shiftmlp import training
@@ -441,3 +447,49 @@ def test_arguments_out_of_range_are_refused(name):
     for value in BAD[name]:
         with pytest.raises(ValueError, match=rf"`{name}` must be .* Received: `{name}="):
             batches(flat(4), count=1, **{name: value})
+
+
+# A run that is continued with a later version gets the batches of the version that began it.
+PATH = HERE / "frozen" / "batches.json"
+RECORDED = {
+    "plain": dict(),
+    "flips": dict(flip=True),
+    "crops": dict(crop_scale=(0.1, 0.9)),
+    "crops of a padded image": dict(crop_padding=3),
+    "RandAugment": dict(randaugment=(14, 0.7)),
+    "erasing": dict(erase=0.7),
+    "MixUp": dict(mixup=0.4),
+    "CutMix": dict(cutmix=0.6),
+    "all": dict(
+        flip=True, crop_scale=(0.3, 1.0), randaugment=(2, 0.9), erase=0.3, mixup=0.8, cutmix=1.0
+    ),
+    "a part of all": dict(
+        flip=True, crop_padding=2, randaugment=(1, 0.5), mixup=0.2, shard=(1, 3), batch_size=6
+    ),
+}
+
+
+def recorded(name):
+    """Two numbers of the pixels and two of the labels, which change with each of their values."""
+    rng = np.random.default_rng(5)
+    pixels = rng.integers(0, 256, (14, 5, 7, 3)).repeat(4, axis=1).repeat(4, axis=2)
+    options = dict(count=6, size=(16, 24), batch_size=4, seed=3)
+    found = []
+    for array in batches(pixels, np.arange(14) % 5, **{**options, **RECORDED[name]}):
+        direction = np.random.default_rng(0).normal(size=array.shape)
+        found += [*array.shape, np.linalg.norm(array), np.sum(array * direction)]
+    return [float(number) for number in found]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_batches_are_those_on_record(name):
+    np.testing.assert_allclose(recorded(name), json.loads(PATH.read_text())[name], rtol=1e-5)
+
+
+def write():
+    numbers = {name: recorded(name) for name in RECORDED}
+    PATH.write_text(json.dumps(numbers, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(write())

@@ -54,9 +54,19 @@ def test_metrics_are_those_of_scikit_learn(random, activation):
     }
     assert 0.05 < expected["top1"] < 0.2 and 0.4 < expected["top5"] < 0.6
     loss = metrics.log_loss(labels, probabilities, labels=classes)
-    assert result["images"] == 200
+    assert result["images"] == 200 and "predicted" not in result
     assert result["top1"] == expected["top1"] and result["top5"] == expected["top5"]
     assert result["loss"] == pytest.approx(loss, rel=1e-5)
+    done = []
+    again = training.evaluate(
+        lookup(logits, activation),
+        numbered(labels),
+        batch_size=64,
+        predictions=True,
+        on_progress=lambda *counts: done.append(counts),
+    )
+    assert again["predicted"] == logits.argmax(1).tolist()
+    assert done == [(64, 200), (128, 200), (192, 200), (200, 200)]
 
 
 def test_top_five_has_five_places():

@@ -11,7 +11,7 @@ import types
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, MODEL_CASES, once, one_block_per_stage, run
+from cases import BACKEND, FAMILIES, MODEL_CASES, once, one_block_per_stage, run
 
 import keras_shiftmlp
 from keras_shiftmlp import cli
@@ -22,8 +22,6 @@ PACKAGES = {name: kind.needs for name, kind in exporter.FORMATS.items()}
 # The formats that each backend writes. A SavedModel takes as long as all others, and the files of
 # OpenVINO and LiteRT are converted from one; it has tests of its own below.
 WRITERS = {"tensorflow": ["onnx", "openvino", "litert"], "torch": ["pt2"]}
-# One tiny network of each family.
-FAMILIES = {case.constructor: case for case in reversed(MODEL_CASES.values())}
 
 
 def needs(*formats):

@@ -13,6 +13,8 @@ from cases import once, once_on_torch
 from PIL import Image
 
 from keras_shiftmlp import cli, training
+from keras_shiftmlp.downloads import cache
+from keras_shiftmlp.training.images import fit, open_image
 
 pytest.importorskip("grain")
 
@@ -40,6 +42,7 @@ def test_every_kind_of_file_becomes_rgb(folder):
     assert images.labels.tolist() == [0] * 5 + [1] * 5
     assert {images[i].mode for i in range(10)} == {"RGB"}
     assert images.resized(8).source.shape == (10, 8, 8, 3)
+    assert images.resized((6, 9)).source.shape == (10, 6, 9, 3)
     turned = training.load_images(folder, ["dog", "cat"])
     assert {path.split(os.sep)[-2] for path in turned.source[:5]} == {"dog"}
 
@@ -79,11 +82,30 @@ def test_broken_folders_are_refused(folder, caplog):
 @once
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [([0, 2], "labels from 0 to 2"), ([-1, 0], "labels from -1"), ([0.0, 1.0], "one integer")],
+    [
+        ([0, 2], "labels from 0 to 2"),
+        ([-1, 0], "labels from -1"),
+        ([0.0, 1.0], "one integer"),
+        ([0], "one integer"),
+        ([0, 1, 0], r"of shape \(3,\) and int64 for 2 images"),
+        ([[0, 1], [1, 0]], r"of shape \(2, 2\)"),
+        ([[[0]], [[1]]], r"of shape \(2, 1, 1\)"),
+    ],
 )
 def test_bad_labels_are_refused(labels, message):
     with pytest.raises(ValueError, match=message):
         training.load_images((np.zeros((2, 8, 8, 3), "uint8"), labels), ["a", "b"])
+
+
+@once
+def test_ten_of_the_classes_without_images_are_named(caplog):
+    names = [f"class{i}" for i in range(14)]
+    labels = np.array([0, 2], "uint8")
+    with caplog.at_level(logging.WARNING, logger="keras_shiftmlp"):
+        images = training.load_images((np.zeros((2, 8, 8, 3), "uint8"), labels), names)
+    assert images.labels.dtype == "int64"
+    expected = ", ".join(f"class{i}" for i in (1, *range(3, 12)))
+    assert f"No image of 12 of the classes: {expected}." in caplog.text
 
 
 @once
@@ -125,6 +147,9 @@ def test_bad_arrays_are_refused():
         training.load_images((np.zeros((2, 8, 8, 3)), [0, 1]))
     with pytest.raises(ValueError, match=r"uint8 pixels. Received: uint8 of shape \(2, 8, 3\)"):
         training.load_images((np.zeros((2, 8, 3), "uint8"), [0, 1]))
+    for shape in ((1, 2, 8, 8, 3), (2, 8, 8, 1), (2, 8, 8, 4)):
+        with pytest.raises(ValueError, match=r"pixels\. Received: uint8 of shape"):
+            training.load_images((np.zeros(shape, "uint8"), [0, 1][: shape[0]]))
     with pytest.raises(ValueError, match="There is no image"):
         training.load_images((np.zeros((0, 8, 8, 3), "uint8"), np.zeros(0, int)), ["a"])
 
@@ -140,8 +165,89 @@ def test_a_split_keeps_the_shares_and_loses_nothing():
     assert sorted(numbers.tolist()) == list(range(100))
     again = images.split(0.2, seed=3)[1]
     np.testing.assert_array_equal(again.source, held.source)
-    with pytest.raises(ValueError, match="held_out=100"):
-        images.split(100)
+    assert [len(images.split(count)[1]) for count in (1, 99, 0.01, 0.994)] == [1, 99, 1, 99]
+    for count in (0, 100, 0.0, 1.0, -1):
+        with pytest.raises(ValueError, match=f"held_out={count}"):
+            images.split(count)
+    # Whatever the count, each class has its share, up to one image.
+    for count in range(1, 100):
+        of_class = np.bincount(images.split(count)[1].labels, minlength=3)
+        assert np.abs(of_class - count * np.array([0.5, 0.3, 0.2])).max() < 1
+    for part in (kept, held):  # in the order of the images
+        assert (np.diff(part.source[:, 0, 0, 0].astype(int)) > 0).all()
+    other = images.split(20, seed=4)[1]
+    assert not np.array_equal(other.source, held.source)
+
+
+@once
+def test_transparent_pixels_become_white(tmp_path):
+    pixels = picture(0)
+    clear = np.concatenate([pixels, np.full((20, 24, 1), 255, "uint8")], axis=-1)
+    clear[:5, :, 3] = 0
+    expected = pixels.copy()
+    expected[:5] = 255
+    Image.fromarray(clear).save(tmp_path / "rgba.png")
+    grey = Image.fromarray(clear).convert("LA")
+    grey.save(tmp_path / "la.png")
+    palette = Image.fromarray((np.arange(480) % 4).reshape(20, 24).astype("uint8"), "P")
+    palette.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120])
+    palette.save(tmp_path / "p.png", transparency=2)
+    read = {name: np.asarray(open_image(tmp_path / f"{name}.png")) for name in ("rgba", "la", "p")}
+    np.testing.assert_array_equal(read["rgba"], expected)
+    assert (read["la"][:5] == 255).all() and (read["la"][5:] != 255).any()
+    assert read["p"][0, :4].tolist() == [[10, 20, 30], [40, 50, 60], [255] * 3, [100, 110, 120]]
+    content = open_image((tmp_path / "rgba.png").read_bytes())
+    np.testing.assert_array_equal(np.asarray(content), expected)
+
+
+@once
+def test_files_below_subfolders_are_read_in_order(folder, monkeypatch):
+    (folder / "cat" / "old").mkdir()
+    Image.fromarray(picture(9)).save(folder / "cat" / "old" / "A.JPEG")
+    (folder / "cat" / "notes.txt").write_text("no picture")
+    done = []
+    images = training.load_images(folder, on_progress=lambda *counts: done.append(counts))
+    assert done == [(count, 11) for count in range(1, 12)]
+    names = [os.path.relpath(path, folder / "cat") for path in images.source[:6]]
+    assert names == sorted(names) and os.path.join("old", "A.JPEG") in names
+    assert training.class_names_of(folder) == ("cat", "dog")
+    part = images.take([6, 0])
+    assert part.labels.tolist() == [1, 0] and part.source == [images.source[6], images.source[0]]
+
+
+@once
+def test_a_folder_of_dark_pictures_is_warned_of(tmp_path, caplog):
+    cache.warn_once.cache_clear()
+    for name, largest in (("a", 1), ("b", 2)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.fromarray(np.full((4, 4, 3), largest, "uint8")).save(
+            tmp_path / "data" / name / "x.png"
+        )
+    with caplog.at_level(logging.WARNING, logger="keras_shiftmlp"):
+        training.load_images(tmp_path / "data")
+        assert not caplog.text
+        (tmp_path / "data" / "b" / "x.png").unlink()
+        (tmp_path / "data" / "b").rmdir()
+        training.load_images(tmp_path / "data")
+    assert "No value of the images is above 1" in caplog.text
+
+
+@once
+def test_a_dataset_needs_a_split():
+    pytest.importorskip("tensorflow_datasets")
+    with pytest.raises(ValueError, match=r"A split is needed.* Received: 'cifar10'"):
+        training.load_images("tfds:cifar10")
+    with pytest.raises(ValueError, match="A split is needed"):
+        training.class_names_of("tfds:cifar10")
+
+
+@once
+def test_an_image_is_cut_to_the_ratio_in_the_middle():
+    pixels = picture(0, (8, 20))
+    image = Image.fromarray(pixels)
+    np.testing.assert_array_equal(fit(image, (8, 20)), pixels)
+    np.testing.assert_array_equal(fit(image, (8, 8)), pixels[:, 6:14])
+    assert fit(image, (4, 6)).shape == (4, 6, 3)
 
 
 @once_on_torch

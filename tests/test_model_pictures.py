@@ -391,6 +391,12 @@ def test_a_layer_that_is_not_there_is_answered_with_the_last_one(models, pixels)
 
 
 @once
+def test_a_block_that_is_not_there_is_answered_with_those_that_are(models):
+    with pytest.raises(ValueError, match=r"`blocks` must be from -2 to 1 .*`blocks=2`"):
+        visualization.plot_token_mixing(models["mixer"], [0, 2])
+
+
+@once
 def test_an_image_may_be_a_path(tmp_path, models, pixels):
     from PIL import Image
 

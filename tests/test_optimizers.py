@@ -49,6 +49,7 @@ def test_vectors_do_not_decay_and_rates_fall_with_depth(case, layer_decay):
     for variable in model.trainable_variables:
         variable.assign(keras.ops.ones(variable.shape))
     optimizer = training.build_optimizer(model, 100, layer_decay=layer_decay, **SETTINGS)
+    assert isinstance(optimizer, keras.optimizers.AdamW) == (layer_decay == 1)
     zeros = [keras.ops.zeros(variable.shape) for variable in model.trainable_variables]
     optimizer.apply(zeros, model.trainable_variables)
     groups = layer_groups(model)

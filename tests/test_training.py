@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import keras
 import numpy as np
@@ -387,6 +388,41 @@ def test_progress_says_how_long_it_takes(monkeypatch, caplog):
     ]
     assert counted == [(3, 30), (4, 30), (5, 30)]
     assert logs["images_per_second"] == 1000 / 240
+
+
+@once
+@pytest.mark.parametrize(
+    ("losses", "patience", "stops"),
+    [
+        ([], 1, False),
+        ([3, 2, 1], 1, False),
+        ([3, 2, 2.5], 1, True),
+        ([3, 2, 2], 1, True),
+        ([3, 2, 2.5], 2, False),
+        ([3, 2, 2.5, 2.4], 2, True),
+        ([1, 2, 3], 3, False),
+        ([1, 2, 3, 4], 3, True),
+        ([1, 2, 3, 0.5], 3, False),
+        ([1, 2, 3, 4], None, False),
+    ],
+)
+def test_patience_counts_from_the_lowest_loss(losses, patience, stops, tmp_path):
+    resume = callbacks.Resume(tmp_path, seed=0)
+    resume.history = [{"val_loss": loss} for loss in losses]
+    assert resume.stopped(patience) is stops
+    if patience is not None:
+        early = callbacks.StopEarly(resume, patience)
+        early.set_model(types.SimpleNamespace(stop_training=False))
+        early.on_epoch_end(len(losses))
+        assert early.model.stop_training is stops
+
+
+@once_on_torch
+def test_a_run_has_at_least_one_update(arrays, tmp_path):
+    recipe = {**STILL, "epochs": 2}
+    training.train(linear(2), arrays, out=tmp_path / "two", accumulate=2, **recipe)
+    with pytest.raises(ValueError, match=r"`epochs=2`, `accumulate=3`"):
+        training.train(linear(2), arrays, out=tmp_path / "three", accumulate=3, **recipe)
 
 
 @once_on_torch

@@ -61,7 +61,7 @@ def depthwise_conv(x, kernel):
 
     Args:
         x: Tensor `(B, H, W, C)`.
-        kernel: Tensor `(k, m, C, 1)` with odd `k` and `l`.
+        kernel: Tensor `(k, m, C, 1)` with odd `k` and `m`.
 
     Returns:
         Tensor `(B, H, W, C)`.

@@ -150,7 +150,7 @@ def train(
     check_fit(model, images)
     size = image_size_of(model)
     steps = len(images) // batch_size
-    if not 0 < steps * epochs >= accumulate:
+    if steps * epochs < accumulate:
         raise ValueError(
             f"`batch_size`, `epochs` and `accumulate` must leave one update of {len(images)} "
             f"images. Received: `batch_size={batch_size}`, `epochs={epochs}`, "
