@@ -535,39 +535,6 @@ def test_a_model_of_somebody_else_is_refused(capsys, folder, tmp_path):
         assert status == 1 and "model of this package" in line
 
 
-@once_on_torch
-def test_balanced_classes_weigh_the_same(tmp_path, monkeypatch):
-    """A batch of 8 images of one class and 1 of the other: each class has half of the weight."""
-
-    def fit(self, batches, **kwargs):
-        fitted.extend(next(iter(batches)))
-        raise RuntimeError("enough")
-
-    fitted = []
-    monkeypatch.setattr(keras.Model, "fit", fit)
-    pixels, labels = np.full((9, 32, 32, 3), 99, "uint8"), np.array([0] * 8 + [1])
-    images = training.load_images((pixels, labels))
-    settings = {"epochs": 1, "batch_size": 9, "learning_rate": 1e-3, "flip": False}
-    with pytest.raises(RuntimeError, match="enough"):
-        training.train(
-            keras_shiftmlp.MixerNano(weights=None, classes=2),
-            images,
-            out=tmp_path / "run",
-            class_weights="balanced",
-            **settings,
-        )
-    _, targets, weights = fitted
-    np.testing.assert_allclose(targets.T @ weights, [4.5, 4.5], rtol=1e-6)
-    with pytest.raises(ValueError, match="`early_stopping` needs `validation`"):
-        training.train(
-            keras_shiftmlp.MixerNano(weights=None, classes=2),
-            images,
-            out=tmp_path / "other",
-            early_stopping=2,
-            **settings,
-        )
-
-
 # ---------------------------------------------------------------------------------------------
 # Real images
 

@@ -191,11 +191,11 @@ INF, NAN = float("inf"), float("nan")
 # Valid values, and invalid ones next to them.
 FROM_0 = [0, 1], [-1, 0.5, True, "1"]
 FROM_1 = [1, 2], [0, -1, 1.5, True]
-NOT_NEGATIVE = [0, 0.0, 1e9], [-1e-9, INF, NAN, True]
+NOT_NEGATIVE = [0, 0.0, 1e9], [-1e-9, -9, INF, NAN, True]
 POSITIVE = [1e-9, 1e9], [0, -1, INF, NAN]
-SHARE = [0, 0.5, 1], [-1e-9, 1 + 1e-9, NAN, False]
-BELOW_1 = [0, 1 - 1e-9], [-1e-9, 1, NAN]
-ABOVE_0 = [1e-9, 1], [0, 1 + 1e-9, NAN]
+SHARE = [0, 0.5, 1], [-1e-9, -9, 1 + 1e-9, 9, NAN, False]
+BELOW_1 = [0, 1 - 1e-9], [-1e-9, -9, 1, 9, NAN]
+ABOVE_0 = [1e-9, 1], [0, -9, 1 + 1e-9, 9, NAN]
 BORDERS = {
     **dict.fromkeys(("epochs", "batch_size", "accumulate"), FROM_1),
     **dict.fromkeys(("seed", "workers", "worker_processes", "crop_padding"), FROM_0),
@@ -214,7 +214,7 @@ BORDERS = {
     "class_weights": ([None, "balanced"], ["equal", True]),
     "jit_compile": ([True, False, "auto"], ["yes", None]),
     "flip": ([True, False], [None, "no"]),
-    "shard": ([(0, 1), [1, 2]], [(1, 1), (-1, 1), (0, 0), (0, 1, 2), None]),
+    "shard": ([(0, 1), [1, 2]], [(1, 1), (2, 1), (-1, 1), (0, 0), (0, 1, 2), None]),
     "crop_scale": ([None, (0.1, 1), (1, 1)], [(0, 1), (0.6, 0.5), (0.5, 1.1), (1,), 1]),
     "randaugment": ([None, (1, 0), [2, 1]], [(0, 0.5), (2, 1.1), (2, -0.1), (1.5, 1), 2]),
 }

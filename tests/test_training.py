@@ -1,11 +1,13 @@
 """Batches, and runs that end alike whether or not they were killed."""
 
 import csv
+import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import types
 
 import keras
@@ -352,6 +354,120 @@ def test_the_file_of_the_weights_holds_the_model_alone(arrays, tmp_path):
     model.fit(arrays.source[:8].astype("float32"), np.eye(2)[arrays.labels[:8]], verbose=0)
 
 
+def spied(monkeypatch, place, name):
+    """The keyword arguments of the calls of a function of a module or class."""
+    calls, function = [], getattr(place, name)
+
+    def spy(*args, **kwargs):
+        calls.append(kwargs)
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(place, name, spy)
+    return calls
+
+
+@once_on_torch
+def test_every_argument_arrives(arrays, tmp_path, monkeypatch):
+    names = "build_optimizer", "training_batches", "evaluation_batches"
+    optimizer, trained, evaluated = (spied(monkeypatch, trainer, name) for name in names)
+    compiled, fitted = (spied(monkeypatch, keras.Model, name) for name in ("compile", "fit"))
+    model = linear(2)
+    of_optimizer = dict(
+        learning_rate=0.01, warmup_steps=1, warmup_learning_rate=1e-3, final_learning_rate=1e-4,
+        schedule="linear", weight_decay=0.3, clip_norm=0.5, ema_momentum=0.0, accumulate=2,
+        layer_decay=1.0,
+    )  # fmt: skip
+    of_images = dict(crop_padding=1, flip=False, mixup=0.3, cutmix=0.2, erase=0.1)
+    more = dict(label_smoothing=0.2, class_weights="balanced", early_stopping=7, crop_fraction=0.9)
+    common = dict(batch_size=8, workers=3, worker_processes=0, shard=(0, 1))
+    own = keras.callbacks.Callback()
+    card = training.train(
+        model, arrays, arrays.take(range(10)), out=tmp_path / "run", epochs=2, seed=5,
+        jit_compile=False, callbacks=[own], verbose=0, **of_optimizer, **of_images, **more,
+        **common,
+    )  # fmt: skip
+    assert optimizer == [of_optimizer]
+    assert trained == [{**common, **of_images, "seed": 5, "start": 0, "stop": 6}]
+    assert evaluated == [{**common, "crop_fraction": 0.9, "passes": 2}]
+    [call] = fitted
+    assert own in call["callbacks"]
+    rest = {
+        key: value for key, value in call.items() if key not in ("callbacks", "validation_data")
+    }
+    assert rest == dict(
+        epochs=2, initial_epoch=0, steps_per_epoch=3, validation_steps=2, verbose=0, shuffle=False
+    )
+    for settings in compiled:
+        assert settings["loss"].label_smoothing == 0.2 and not settings["loss"].from_logits
+        assert settings["jit_compile"] is False
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+    assert model.optimizer.weight_decay == 0.3
+    history, seconds = card.pop("history"), card.pop("seconds")
+    assert seconds == sum(row["seconds"] for row in history)
+    assert history[0].keys() == {
+        "epoch", "loss", "top1", "val_loss", "val_top1", "seconds", "images_per_second",
+    }  # fmt: skip
+    assert card.pop("finished") == time.strftime("%Y-%m-%d", time.gmtime())
+    assert card == {
+        "model": "linear", "parameters": 8, "macs": 6, "dtype": "float32", "images": 24,
+        "classes": ["dark", "bright"], "epochs": 2, "batch_size": 8, "seed": 5, "backend": "torch",
+        **of_optimizer, **of_images, **more,
+    }  # fmt: skip
+
+
+@once_on_torch
+def test_logits_train_too(arrays, tmp_path):
+    model = linear(2)
+    model.layers[-1].activation = keras.activations.linear
+    expected = training.evaluate(model, arrays)["loss"]
+    card = training.train(model, arrays, arrays, out=tmp_path, **STILL)
+    assert card["history"][0]["val_loss"] == pytest.approx(expected, rel=1e-4)
+    assert training.evaluate(linear(2), arrays)["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+@once_on_torch
+def test_tensorboard_needs_its_packages(arrays, tmp_path, monkeypatch):
+    for missing in ("tensorboard", "tensorflow"):
+        find = lambda name, missing=missing: None if name == missing else True  # noqa: E731
+        monkeypatch.setattr(importlib.util, "find_spec", find)
+        with pytest.raises(ImportError, match="pip install tensorboard tensorflow"):
+            training.train(linear(2), arrays, out=tmp_path / "run", tensorboard=True, **STILL)
+    assert not any(tmp_path.iterdir())
+
+
+@once_on_torch
+def test_balanced_classes_weigh_the_same(tmp_path, monkeypatch):
+    """A batch of 8 images of one class and 1 of the other: each class has half of the weight."""
+
+    def fit(self, batches, **kwargs):
+        fitted.extend(next(iter(batches)))
+        raise RuntimeError("enough")
+
+    fitted = []
+    monkeypatch.setattr(keras.Model, "fit", fit)
+    pixels, labels = np.full((9, 16, 16, 3), 99, "uint8"), np.array([0] * 8 + [1])
+    images = training.load_images((pixels, labels))
+    settings = {"epochs": 1, "batch_size": 9, "learning_rate": 1e-3, "flip": False}
+    with pytest.raises(RuntimeError, match="enough"):
+        training.train(
+            linear(2),
+            images,
+            out=tmp_path / "run",
+            class_weights="balanced",
+            **settings,
+        )
+    _, targets, weights = fitted
+    np.testing.assert_allclose(targets.T @ weights, [4.5, 4.5], rtol=1e-6)
+    with pytest.raises(ValueError, match="`early_stopping` needs `validation`"):
+        training.train(
+            linear(2),
+            images,
+            out=tmp_path / "other",
+            early_stopping=2,
+            **settings,
+        )
+
+
 @once_on_torch
 def test_the_log_grows_with_the_run(arrays, tmp_path):
     lengths = []
@@ -407,7 +523,7 @@ def test_progress_says_how_long_it_takes(monkeypatch, caplog):
     ],
 )
 def test_patience_counts_from_the_lowest_loss(losses, patience, stops, tmp_path):
-    resume = callbacks.Resume(tmp_path, seed=0)
+    resume = callbacks.Resume(tmp_path, seed=0, writes=False)
     resume.history = [{"val_loss": loss} for loss in losses]
     assert resume.stopped(patience) is stops
     if patience is not None:
@@ -415,6 +531,23 @@ def test_patience_counts_from_the_lowest_loss(losses, patience, stops, tmp_path)
         early.set_model(types.SimpleNamespace(stop_training=False))
         early.on_epoch_end(len(losses))
         assert early.model.stop_training is stops
+
+
+@once
+def test_a_process_that_does_not_write_may_be_the_first(tmp_path):
+    resume = callbacks.Resume(tmp_path / "run", seed=0, writes=False)
+    for _ in range(2):
+        resume.on_train_begin()
+        assert (tmp_path / "run" / "state").is_dir()
+
+
+@once_on_torch
+def test_a_loss_that_does_not_fall_stops_the_run(arrays, tmp_path):
+    recipe = {**STILL, "epochs": 9}  # the loss stays as it is
+    for patience, epochs in ((None, 9), (2, 3)):
+        out = tmp_path / str(patience)
+        card = training.train(linear(2), arrays, arrays, out=out, early_stopping=patience, **recipe)
+        assert len(card["history"]) == epochs
 
 
 @once_on_torch

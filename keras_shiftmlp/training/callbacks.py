@@ -33,7 +33,7 @@ class Resume(keras.callbacks.Callback):
         writes: Whether this process writes the state. Of several processes, one does.
     """
 
-    def __init__(self, out: str | os.PathLike[str], seed: int, writes: bool = True):
+    def __init__(self, out: str | os.PathLike[str], seed: int, writes: bool):
         super().__init__()
         self.out, self.seed, self.writes = Path(out), seed, writes
         self.folder = self.out / "state"

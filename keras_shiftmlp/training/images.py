@@ -91,7 +91,7 @@ class Images:
         # Shuffle, then sort by rank within the class, so that each prefix is stratified.
         order = np.random.default_rng(seed).permutation(len(self))
         rank, seen = np.empty(len(self)), np.zeros(len(self.class_names))
-        sizes = np.bincount(self.labels, minlength=len(self.class_names))
+        sizes = np.bincount(self.labels)
         for index in order:
             label = self.labels[index]
             rank[index] = (seen[label] + 0.5) / sizes[label]
