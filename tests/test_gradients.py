@@ -1,6 +1,7 @@
 """A training step has the same loss and the same gradients on every backend.
 
-`python tests/test_gradients.py` adds the gradients of new cases to `frozen/gradients.npz`.
+`python tests/test_gradients.py` (in `make generate`) adds the gradients of new cases to
+`frozen/gradients.npz`.
 """
 
 import re

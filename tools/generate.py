@@ -198,6 +198,7 @@ def write() -> None:
     for script, *backends in (
         ("test_weight_files.py", "torch"),
         ("test_frozen_files.py", "torch"),
+        ("test_gradients.py", "torch"),
         ("test_signatures.py", "torch"),
         ("work.py", "torch", "jax"),
     ):

@@ -31,8 +31,7 @@ V2 = [
     *linear("mlp_head.#", "predictions"),
 ]
 
-V1_MARKER, V2_MARKER = (f"stages.0.1.model.0.0.fn.{layer}.weight" for layer in ("0", "mlp1"))
 SOURCES = [
-    Source("jittor_s2_mlp", family="S2MLP", marker=V1_MARKER, table=V1),
-    Source("jittor_s2_mlp_v2", family="S2MLPv2", marker=V2_MARKER, table=V2),
+    Source("jittor_s2_mlp", "S2MLP", marker="stages.0.1.model.0.0.fn.0.weight", table=V1),
+    Source("jittor_s2_mlp_v2", "S2MLPv2", marker="stages.0.1.model.0.0.fn.mlp1.weight", table=V2),
 ]

@@ -24,8 +24,7 @@ PYRAMID = [
     row("blocks.#.#.gamma", "stage_#_block_#_layer_scale/gamma"),
 ]
 
-MARKER, PYRAMID_MARKER = (f"blocks.{block}.filter.complex_weight" for block in ("0", "0.0"))
 SOURCES = [
-    Source("official_gfnet", family="GFNet", marker=MARKER, table=STATE_DICT),
-    Source("official_gfnet_h", family="GFNetH", marker=PYRAMID_MARKER, table=PYRAMID),
+    Source("official_gfnet", "GFNet", marker="blocks.0.filter.complex_weight", table=STATE_DICT),
+    Source("official_gfnet_h", "GFNetH", marker="blocks.0.0.filter.complex_weight", table=PYRAMID),
 ]
