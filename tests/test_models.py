@@ -338,6 +338,19 @@ def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@once
+def test_lora_needs_a_rank_and_a_layer():
+    model = MODEL_CASES["mixer"].build()
+    with pytest.raises(ValueError, match=r"`rank` must be at least 1\. Received: `rank=0`"):
+        keras_shiftmlp.enable_lora(model, 0)
+    with pytest.raises(ValueError, match=r"\['stem'\].*`layers='nothing'`"):
+        keras_shiftmlp.enable_lora(model, 2, layers="nothing")
+    assert all(layer.trainable for layer in model.layers)
+    chosen = keras_shiftmlp.enable_lora(model, 1, layers="1_channel")
+    assert chosen == ["block_1_channel_fc1", "block_1_channel_fc2"]
+    assert [layer.name for layer in model.layers if layer.trainable] == [*chosen, "predictions"]
+
+
 @all_on_torch
 @trains
 def test_recomputed_activations_train_alike_in_less_memory(case, pixels):

@@ -74,6 +74,16 @@ TESTS = {
     ],
     "preprocessing.py": ["numpy test_preprocessing.py", "jax test_preprocessing.py"],
     "prediction.py": ["numpy test_preprocessing.py"],
+    "finetuning.py": [
+        "numpy test_signatures.py test_models.py",
+        "torch test_models.py test_optimizers.py",
+    ],
+    "models": [
+        "numpy test_bad_calls.py test_golden.py test_models.py test_applications.py "
+        "test_weight_files.py",
+        "torch test_models.py",
+    ],
+    "downloads": ["numpy test_download.py test_checkpoints.py"],
     "visualization": [
         "numpy test_visualization.py test_frozen_figures.py test_model_pictures.py "
         "test_signatures.py",
