@@ -95,8 +95,8 @@ TESTS = {
     "checkpoints": ["numpy test_readers.py test_checkpoints.py test_download.py"],
     **{
         f"layers/{layer}.py": [
-            "numpy test_bench.py",
-            f"torch test_layers.py test_layer_contract.py test_{family}.py",
+            f"numpy test_bench.py test_{family}.py test_golden.py",
+            f"torch test_layers.py test_layer_contract.py test_{family}.py test_batch_norm.py",
             "jax test_layer_contract.py",
         ]
         for layer, family in FAMILIES.items()
