@@ -1,4 +1,4 @@
-"""Exports every family from every backend in every format and runs each file in its runtime.
+"""Exports checkpoints from every backend in every format and runs each file in its runtime.
 
     python benchmarks/export_matrix.py --images cifar10/test --json matrix.json
     python benchmarks/export_matrix.py --from-json matrix.json

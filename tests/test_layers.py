@@ -87,6 +87,30 @@ def test_split_attention_is_its_formula(branches, pooling, height, width, channe
 
 
 @once
+@pytest.mark.parametrize(
+    "shapes", [[(2, 4, 4, 8), (2, 4, 5, 8)], [(2, 4, 4, 8)], [(2, 16, 8), (2, 16, 8)], (2, 4, 4, 8)]
+)
+def test_split_attention_needs_maps_of_one_shape(shapes):
+    with pytest.raises(ValueError, match=r"two or more maps of one shape.*Received: `input_shape="):
+        layers.SplitAttention().compute_output_shape(shapes)
+
+
+@once
+def test_patches_start_as_those_of_pytorch():
+    inputs = keras.Input((8, 12, 3))
+    layer = layers.patch_embedding(inputs, 200, 4)._keras_history.operation
+    limit = (4 * 4 * 3) ** -0.5
+    for values in map(to_numpy, layer.get_weights()):
+        assert np.abs(values).max() <= limit
+        assert values.std() == pytest.approx(limit / np.sqrt(3), rel=0.15)
+    given = layers.patch_embedding(inputs, 200, 4, kernel_initializer="ones")
+    kernel, bias = given._keras_history.operation.get_weights()
+    assert (kernel == 1).all() and (bias == 0).all()
+    keras.config.set_image_data_format("channels_first")
+    assert layers.patch_embedding(inputs, 5, 4).shape == (None, 2, 3, 5)
+
+
+@once
 @pytest.mark.parametrize("channels, hidden", [(3, 1), (4, 1), (9, 2)])
 def test_split_attention_has_a_quarter_of_the_channels(channels, hidden):
     layer = layers.SplitAttention()
