@@ -100,7 +100,7 @@ def test_a_step_of_every_network_costs_what_it_did(case):
 @once
 def test_the_command_line_measures(tmp_path, capsys):
     command = ["bench", "MixerNano", "--backends", "torch", "numpy", "--modes", "predict"]
-    options = ["--batch-size", "2", "--repeats", "2", "--profile", "--out", str(tmp_path)]
+    options = ["--batch-size", "1", "--repeats", "1", "--profile", "--out", str(tmp_path)]
     cli.main([*command, *options])
     printed = capsys.readouterr().out
     results = json.loads((tmp_path / "bench.json").read_text())

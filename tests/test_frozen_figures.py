@@ -69,10 +69,10 @@ WITH_GRADIENTS = {
     "grad-cam": lambda: v.plot_grad_cam(frozen("s2_mlp_v2"), PIXELS[0]),
     "grad-cam of tokens": lambda: v.plot_grad_cam(frozen("mixer"), PIXELS[1], [1], "norm", "abcde"),
     "receptive fields": lambda: v.plot_receptive_fields(
-        {"Mixer": frozen("mixer"), "S2-MLPv2": frozen("s2_mlp_v2")}
+        {"Mixer": frozen("mixer"), "S2-MLPv2": frozen("s2_mlp_v2")}, samples=1
     ),
     "receptive fields in a row": lambda: v.plot_receptive_fields(
-        {"MS-MLP": frozen("ms_mlp")}, [0, 1], samples=2, seed=3, columns=3
+        {"MS-MLP": frozen("ms_mlp")}, [0, 1], samples=1, seed=3, columns=3
     ),
 }
 # What is recorded of every artist that has it.
