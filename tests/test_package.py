@@ -62,7 +62,13 @@ def test_help_shows_summary_arguments_and_defaults():
 
 
 def test_importing_the_package_alone_is_quick():
-    code = "import sys, keras_shiftmlp; assert not {'keras', 'numpy'} & set(sys.modules)"
+    code = """if True:
+        import sys, keras_shiftmlp
+        assert not {"keras", "lazy_loader", "numpy"} & set(sys.modules)
+        assert {"S2MLPv2Small", "layers"} <= set(dir(keras_shiftmlp))
+        from keras_shiftmlp import *
+        assert layers.SpatialShift and S2MLPv2Small
+    """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
