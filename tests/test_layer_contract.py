@@ -24,6 +24,7 @@ LAYERS = {
     "conv": (lambda **kw: Conv2D(7, 2, strides=2, **kw), MAP, (1, 2)),
     "dense": (lambda **kw: Dense(7, **kw), MAP, (1, 2)),
     "depthwise": (lambda **kw: DepthwiseConv2D(3, **kw), MAP, (1, 2)),
+    "depthwise_bias": (lambda **kw: DepthwiseConv2D(5, use_bias=True, **kw), MAP, (1, 2)),
     "global_filter": (lambda **kw: layers.GlobalFilter(**kw), MAP, ()),
     "layer_scale": (lambda **kw: layers.LayerScale(0.5, **kw), MAP, (1, 2)),
     "mix_shift": (lambda **kw: layers.MixShift((1, 3, 5), (-1, 0, 7), **kw), MAP, (1, 2)),

@@ -11,13 +11,14 @@ from keras_shiftmlp.kernels.initializers import initial
 
 @keras.saving.register_keras_serializable(package="keras_shiftmlp")
 class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
-    """`keras.layers.DepthwiseConv2D` with stride 1 and zeros at the border, without a bias.
+    """`keras.layers.DepthwiseConv2D` with stride 1 and zeros at the border.
 
     Its kernel starts uniformly within `1 / k`, PyTorch's default, and is named like that of its
     parent, see `Dense`.
 
     Args:
         kernel_size: Odd side `k` of the kernel.
+        use_bias: Whether each channel has a bias, which starts at zero.
 
     Call arguments:
         inputs: Tensor `(B, H, W, C)`.
@@ -33,9 +34,9 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
 
     is_slow_with_xla_on_cpu = True
 
-    def __init__(self, kernel_size, **kwargs):
+    def __init__(self, kernel_size, use_bias=False, **kwargs):
         side = keras.tree.flatten(kernel_size)[0]
-        kwargs |= {"padding": "same", "data_format": "channels_last", "use_bias": False}
+        kwargs |= {"padding": "same", "data_format": "channels_last", "use_bias": use_bias}
         kwargs.setdefault(
             "depthwise_initializer", keras.initializers.RandomUniform(-1 / side, 1 / side)
         )
@@ -48,7 +49,8 @@ class DepthwiseConv2D(keras.layers.DepthwiseConv2D):
         self.depthwise_initializer = own
 
     def call(self, inputs):
-        return depthwise_conv(inputs, ops.convert_to_tensor(self.kernel))
+        y = depthwise_conv(inputs, ops.convert_to_tensor(self.kernel))
+        return y + self.bias if self.use_bias else y
 
 
 def depthwise_conv(x, kernel):
