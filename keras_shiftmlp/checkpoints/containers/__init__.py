@@ -67,15 +67,6 @@ def load(path: str | os.PathLike) -> Contents:
         ValueError: If the file has another format, is damaged, holds numbers that are not finite,
             or declares far more memory than its size.
         OSError: If the file cannot be opened or read.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> from keras_shiftmlp.checkpoints import containers
-        >>> path = Path(tempfile.mkdtemp()) / "mixer.npz"
-        >>> np.savez(path, **{"head/bias": np.zeros(5, "float64")})
-        >>> containers.load(path).arrays["head/bias"].dtype.name
-        'float32'
     """
     with _opened(path) as (file, size):
         kind, arrays, total = _recognise(file, size), {}, 0

@@ -3,20 +3,26 @@
 from keras_shiftmlp.checkpoints.sources import END, Source, conv2d, linear, norm, of_block
 
 
-def _downsampling(stage):
-    """The rows of the layers after a stage; here they are the stem of the next stage."""
-    theirs, ours = f"layers.{stage}.downsample", f"stage_{stage + 1}_stem"
-    return [
-        *norm(f"{theirs}.norm", f"{ours}_norm"),
-        *conv2d(f"{theirs}.reduction", f"{ours}_reduction"),
+def stems(reduction):
+    """The rows before each stage: the patches, then the layers that the files put after a stage.
+
+    Args:
+        reduction: What follows `stage_<s>_stem` in the name of a later stem's product.
+    """
+    rows = [
+        *conv2d("patch_embed.proj", "stage_0_stem"),
+        *norm("patch_embed.norm", "stage_0_stem_norm"),
     ]
+    for stage in range(16):
+        theirs, ours = f"layers.{stage}.downsample", f"stage_{stage + 1}_stem"
+        rows += norm(f"{theirs}.norm", f"{ours}_norm")
+        rows += conv2d(f"{theirs}.reduction", f"{ours}{reduction}")
+    return rows
 
 
 _BLOCK, _OURS = "layers.#.blocks.#", "stage_#_block_#"
 STATE_DICT = [
-    *conv2d("patch_embed.proj", "stage_0_stem"),
-    *norm("patch_embed.norm", "stage_0_stem_norm"),
-    *(row for stage in range(16) for row in _downsampling(stage)),
+    *stems("_reduction"),
     *of_block(_BLOCK, _OURS),
     *linear(f"{_BLOCK}.axial_shift.conv1", f"{_OURS}_spatial_fc1"),
     *norm(f"{_BLOCK}.axial_shift.norm1", f"{_OURS}_spatial_fc1_norm"),
