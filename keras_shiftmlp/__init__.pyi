@@ -21,6 +21,10 @@ from .models import ASMLP as ASMLP
 from .models import ASMLPTiny as ASMLPTiny
 from .models import ASMLPSmall as ASMLPSmall
 from .models import ASMLPBase as ASMLPBase
+from .models import ConvMixer as ConvMixer
+from .models import ConvMixer768_32 as ConvMixer768_32
+from .models import ConvMixer1024_20 as ConvMixer1024_20
+from .models import ConvMixer1536_20 as ConvMixer1536_20
 from .models import CycleMLP as CycleMLP
 from .models import CycleMLPB1 as CycleMLPB1
 from .models import CycleMLPB2 as CycleMLPB2

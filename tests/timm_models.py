@@ -14,12 +14,16 @@ SIZES = {
     "ResMLPS24": (30_020_680, 5.961e9),
     "ResMLPS36": (44_690_488, 8.913e9),
     "ResMLPB24": (129_138_280, 100.23e9),
+    "ConvMixer768_32": (21_110_248, 20.677e9),
+    "ConvMixer1024_20": (24_383_464, 5.949e9),
+    "ConvMixer1536_20": (51_625_960, 51.099e9),
 }
 # One of each family, and its name there.
 NAMES = {
     "GMLPSmall": "gmlp_s16_224",
     "GMixer24": "gmixer_24_224",
     "ResMLPS24": "resmlp_24_224",
+    "ConvMixer1024_20": "convmixer_1024_20_ks9_p14",
 }
 
 

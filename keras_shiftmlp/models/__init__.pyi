@@ -10,7 +10,7 @@ from .image_model import feature_extractor as feature_extractor
 from ._registry import get_model as get_model
 from ._registry import list_models as list_models
 
-__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'CycleMLP', 'CycleMLPB1', 'CycleMLPB2', 'CycleMLPB3', 'CycleMLPB4', 'CycleMLPB5', 'GFNet', 'GFNetTiny', 'GFNetXS', 'GFNetS', 'GFNetB', 'GFNetH', 'GFNetHTiny', 'GFNetHS', 'GFNetHB', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'ViP', 'ViPSmall14', 'ViPSmall7', 'ViPMedium7', 'ViPLarge7', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
+__all__ = ['ASMLP', 'ASMLPTiny', 'ASMLPSmall', 'ASMLPBase', 'ConvMixer', 'ConvMixer768_32', 'ConvMixer1024_20', 'ConvMixer1536_20', 'CycleMLP', 'CycleMLPB1', 'CycleMLPB2', 'CycleMLPB3', 'CycleMLPB4', 'CycleMLPB5', 'GFNet', 'GFNetTiny', 'GFNetXS', 'GFNetS', 'GFNetB', 'GFNetH', 'GFNetHTiny', 'GFNetHS', 'GFNetHB', 'GMixer', 'GMixer12', 'GMixer24', 'GMLP', 'GMLPTiny', 'GMLPSmall', 'GMLPBase', 'HireMLP', 'HireMLPTiny', 'HireMLPSmall', 'HireMLPBase', 'HireMLPLarge', 'Mixer', 'MixerS32', 'MixerS16', 'MixerS8', 'MixerB32', 'MixerB16', 'MixerL32', 'MixerL16', 'MixerH14', 'MixerNano', 'MSMLP', 'MSMLPTiny', 'MSMLPSmall', 'MSMLPBase', 'MSMLPNano', 'MSMLPSwin', 'MSMLPSwinTiny', 'MSMLPSwinSmall', 'MSMLPSwinBase', 'ResMLP', 'ResMLPS12', 'ResMLPS24', 'ResMLPS36', 'ResMLPB24', 'S2MLP', 'S2MLPWide', 'S2MLPDeep', 'S2MLPNano', 'S2MLPv2', 'S2MLPv2Small', 'S2MLPv2Medium', 'S2MLPv2Small14', 'S2MLPv2Nano', 'ShiftViT', 'ShiftViTTinyLight', 'ShiftViTTinyR2', 'ShiftViTSmallLight', 'ShiftViTSmallR2', 'SMLPNet', 'SMLPNetTiny', 'SMLPNetSmall', 'SMLPNetBase', 'ViP', 'ViPSmall14', 'ViPSmall7', 'ViPMedium7', 'ViPLarge7', 'WaveMLP', 'WaveMLPTinyDW', 'WaveMLPTiny', 'WaveMLPSmall', 'WaveMLPMedium', 'WaveMLPBase', 'ImageModel', 'count_macs', 'feature_extractor', 'get_model', 'list_models']
 
 def ASMLP(
     include_top: bool = True,
@@ -164,6 +164,160 @@ def ASMLPBase(
     """`ASMLP` with `dims=(128, 256, 512, 1024), depths=(2, 2, 18, 2)`.
 
     The other arguments are those of `ASMLP`.
+    """
+
+def ConvMixer(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = None,
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'convmixer',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 7,
+    dim: int = 768,
+    depth: int = 32,
+    kernel_size: int = 7,
+    activation: Literal['gelu', 'relu'] = 'gelu',
+) -> ImageModel:
+    """ConvMixer of any size.
+
+    Args:
+        patch_size: Side `p` of a patch in pixels; what is left of a side is cropped.
+        dim: Channels `C` of every position, the paper's `h`.
+        depth: Number of blocks.
+        kernel_size: Odd side `k` of the depthwise kernels.
+        activation: `"gelu"` for the exact GELU, or `"relu"`.
+        include_top: Whether the model ends in pooling and the `predictions` layer. Without it the
+            output is the last feature map `(B, H', W', C)`, after the norm before pooling if the
+            network has one.
+        weights: `None` for random weights, a tag such as `"imagenet"` (see
+            `keras_shiftmlp.list_weights`), or the path, URL or `hf://owner/repo/file` of a weight
+            file saved from this model or published by the authors.
+        input_tensor: Keras tensor `(B, H, W, C)` to build on, instead of a new input.
+        input_shape: `(H, W, C)`. `None` means `(224, 224, 3)` with the top and
+            `(None, None, 3)` without. Any size works; a side of `None` stays open.
+        pooling: Without the top: `None` for the map, `"avg"` for the vector that the classifier
+            would receive, `"max"` for the maximum over the positions.
+        classes: Number of classes. `None` means the checkpoint's own, or 1000 without a checkpoint.
+            With another number than the checkpoint's, the body is loaded and the head is random.
+        classifier_activation: Activation of `predictions`, `None` for logits.
+        include_preprocessing: Whether the model takes pixels in `[0, 255]`, float or uint8, and
+            normalises them itself. Otherwise see `keras_shiftmlp.preprocess_input`.
+        name: Name of the model; weights are never looked up by it.
+        drop_path_rate: Stochastic depth of the last block, in `[0, 1)`. It grows linearly from 0 over
+            the blocks, or is the same in all blocks where the reference code does so.
+        dropout_rate: Dropout before the classifier, in `[0, 1)`.
+        dtype: Dtype policy of the layers, such as `"mixed_bfloat16"`; the global one by default.
+            `predictions` always computes in at least float32.
+        preprocessing: `"imagenet_mean_std"`, `"minus_one_to_one"` or `"zero_to_one"`. `None`: the
+            checkpoint's preprocessing, or the family's default. Images that are not RGB are scaled
+            to [-1, 1].
+
+    Returns:
+        An `ImageModel`.
+
+    Raises:
+        ValueError: For arguments that don't fit, before anything is built or downloaded.
+
+    Defaults:
+        include_top=True, weights=None, input_tensor=None, input_shape=None, pooling=None,
+        classes=None, classifier_activation='softmax', include_preprocessing=True, name='convmixer',
+        drop_path_rate=0.0, dropout_rate=0.0, dtype=None, preprocessing=None, patch_size=7, dim=768,
+        depth=32, kernel_size=7, activation='gelu'
+
+    Reference: [ConvMixer](https://arxiv.org/abs/2201.09792).
+
+    Example:
+
+    >>> ConvMixer(patch_size=4, dim=16, depth=2, kernel_size=5, input_shape=(32, 32, 3),
+    ...           classes=5).output_shape
+    (None, 5)
+    """
+
+def ConvMixer768_32(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'convmixer_768_32',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 7,
+    dim: int = 768,
+    depth: int = 32,
+    kernel_size: int = 7,
+    activation: Literal['gelu', 'relu'] = 'relu',
+) -> ImageModel:
+    """`ConvMixer` with `dim=768, depth=32, kernel_size=7, patch_size=7, activation='relu'`.
+
+    The other arguments are those of `ConvMixer`.
+    """
+
+def ConvMixer1024_20(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'convmixer_1024_20',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 14,
+    dim: int = 1024,
+    depth: int = 20,
+    kernel_size: int = 9,
+    activation: Literal['gelu', 'relu'] = 'gelu',
+) -> ImageModel:
+    """`ConvMixer` with `dim=1024, depth=20, kernel_size=9, patch_size=14`.
+
+    The other arguments are those of `ConvMixer`.
+    """
+
+def ConvMixer1536_20(
+    include_top: bool = True,
+    weights: str | os.PathLike[str] | None = 'imagenet',
+    input_tensor: Any = None,
+    input_shape: tuple[int | None, int | None, int] | None = None,
+    pooling: Literal['avg', 'max'] | None = None,
+    classes: int | None = None,
+    classifier_activation: str | Callable[..., Any] | None = 'softmax',
+    include_preprocessing: bool = True,
+    name: str | None = 'convmixer_1536_20',
+    *,
+    drop_path_rate: float = 0.0,
+    dropout_rate: float = 0.0,
+    dtype: Any = None,
+    preprocessing: str | None = None,
+    patch_size: int = 7,
+    dim: int = 1536,
+    depth: int = 20,
+    kernel_size: int = 9,
+    activation: Literal['gelu', 'relu'] = 'gelu',
+) -> ImageModel:
+    """`ConvMixer` with `dim=1536, depth=20, kernel_size=9, patch_size=7`.
+
+    The other arguments are those of `ConvMixer`.
     """
 
 def CycleMLP(

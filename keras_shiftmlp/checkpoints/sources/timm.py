@@ -1,6 +1,15 @@
-"""timm's state dicts of Mixer, gMixer, gMLP and ResMLP (`.pth`, `.safetensors`)."""
+"""timm's state dicts of Mixer, gMixer, gMLP, ResMLP and ConvMixer (`.pth`, `.safetensors`)."""
 
-from keras_shiftmlp.checkpoints.sources import END, Source, affine, conv2d, linear, norm, row
+from keras_shiftmlp.checkpoints.sources import (
+    END,
+    Source,
+    affine,
+    conv2d,
+    depthwise,
+    linear,
+    norm,
+    row,
+)
 
 MIXER = [
     *conv2d("stem.proj", "stem"),
@@ -29,6 +38,15 @@ RESMLP = [
     *affine("norm", "norm"),
     *linear("head", "predictions"),
 ]
+CONV_MIXER = [
+    *conv2d("stem.0", "stem"),
+    *norm("stem.2", "stem_norm"),
+    *linear("blocks.#.0.fn.0", "block_#_spatial", depthwise),
+    *norm("blocks.#.0.fn.2", "block_#_spatial_norm"),
+    *linear("blocks.#.1", "block_#_channel"),
+    *norm("blocks.#.3", "block_#_channel_norm"),
+    *linear("head", "predictions"),
+]
 
 
 def is_gated(arrays):
@@ -39,19 +57,15 @@ def is_gated(arrays):
     return fc1[:1] == tuple(2 * size for size in fc2[1:])
 
 
+_TOKEN_MLP = "blocks.0.mlp_tokens.fc1.weight"
 SOURCES = [
-    Source(
-        "timm_gmixer",
-        family="GMixer",
-        marker="blocks.0.mlp_tokens.fc1.weight",
-        table=MIXER,
-        condition=is_gated,
-    ),
+    Source("timm_conv_mixer", "ConvMixer", marker="blocks.0.0.fn.0.weight", table=CONV_MIXER),
+    Source("timm_gmixer", "GMixer", marker=_TOKEN_MLP, table=MIXER, condition=is_gated),
     Source("timm_gmlp", "GMLP", marker="blocks.0.mlp_channels.gate.proj.weight", table=GMLP),
     Source(
         "timm_mixer",
         family="Mixer",
-        marker="blocks.0.mlp_tokens.fc1.weight",
+        marker=_TOKEN_MLP,
         table=MIXER,
         hyperparameters={"gelu": "erf"},
         condition=lambda arrays: not is_gated(arrays),
