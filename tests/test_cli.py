@@ -21,7 +21,7 @@ import keras_shiftmlp
 from keras_shiftmlp import cli, prediction, training, visualization
 from keras_shiftmlp.cli import arguments, output, plotting, program
 from keras_shiftmlp.downloads import cache
-from keras_shiftmlp.imports import on_import
+from keras_shiftmlp.registration import on_import
 
 DATA = HERE.parents[1] / "shared" / "data"
 COMMANDS = (

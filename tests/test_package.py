@@ -87,7 +87,7 @@ def test_only_public_keras_in_the_package(path):
 
 # Folders and modules from the ground up; those of one line know nothing of each other.
 FLOORS = [
-    "downloads imports kernels naming",
+    "downloads kernels naming",
     "layers programs",
     "checkpoints finetuning",
     "models catalogue",

@@ -12,8 +12,8 @@ from cyclopts import App, CycloptsError, Group, Parameter, ValidationError
 
 from keras_shiftmlp import __version__
 from keras_shiftmlp.cli.output import UsageError, log_lines, without_messages
-from keras_shiftmlp.imports import on_import
 from keras_shiftmlp.programs import keep_compiled_programs
+from keras_shiftmlp.registration import on_import
 
 PROGRAM = "keras-shiftmlp"
 BACKENDS = ("tensorflow", "jax", "torch", "numpy", "openvino")
