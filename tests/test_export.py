@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import types
+import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -122,6 +124,37 @@ def test_every_format(format, tmp_path, pictures):
     for name, file in card["files"].items():
         content = (path.parent / name).read_bytes()
         assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch writes it")
+def test_a_program_holds_each_weight_once_and_no_path(tmp_path, pictures):
+    import torch
+
+    model = away_from_start(MODEL_CASES["s2_mlp_v2"].build(depths=(1, 1), drop_path_rate=0.2))
+    path = tmp_path / "model.pt2"
+    keras_shiftmlp.export.pt2(model, path, images=pictures)
+    program = torch.export.load(path)
+    for weight in model.weights:
+        there = program.state_dict[weight.path]
+        assert there.requires_grad == weight.trainable
+        np.testing.assert_array_equal(there.detach().numpy(), weight.numpy())
+    assert sum(x.numel() for x in program.constants.values() if hasattr(x, "numel")) < 100
+    with zipfile.ZipFile(path) as file:
+        content = b"".join(file.read(name) for name in file.namelist())
+    assert str(Path(__file__).parents[1]).encode() not in content
+    assert os.path.dirname(torch.__file__).encode() not in content
+    # Without what binds the program to a processor or repeats each weight.
+    calls = [str(node.target) for node in program.graph.nodes]
+    assert not [call for call in calls if "_assert" in call]
+    assert sum("aten.to." in call for call in calls) <= 2
+    # A weight that another program changes has an effect.
+    before = keras_shiftmlp.export.load(path)(pictures.astype("float32"))["logits"]
+    with torch.no_grad():
+        module = program.module()
+        module.load_state_dict({**module.state_dict(), "predictions/bias": torch.ones(5)})
+        after = module(torch.from_numpy(pictures.astype("float32")))["logits"].numpy()
+    bias = model.get_layer("predictions").bias.numpy()
+    np.testing.assert_allclose(after - before, np.tile(1 - bias, (len(pictures), 1)), atol=1e-5)
 
 
 AS_HUB_MODEL = """

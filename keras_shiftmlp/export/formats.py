@@ -271,20 +271,55 @@ def run_litert(path: Path) -> Runner:
 def write_pt2(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
     import torch
 
+    model = network.model
+
     class Serving(torch.nn.Module):
+        """The network as a module. Its own parameters: those of Keras would become constants."""
+
         def __init__(self):
             super().__init__()
-            self.model = network.model
+            for variable in model.variables:
+                value = variable.value.detach()
+                if value.is_floating_point():
+                    value = torch.nn.Parameter(value, requires_grad=variable.trainable)
+                    self.register_parameter(variable.path, value)
+                else:
+                    self.register_buffer(variable.path, value)
 
         def forward(self, images):
-            return network.serve(images)
+            trained, others = (
+                [getattr(self, variable.path) for variable in variables]
+                for variables in (model.trainable_variables, model.non_trainable_variables)
+            )
+            y, _ = model.stateless_call(trained, others, images, training=False)
+            return network.named(y)
 
-    _, *shape = network.model.input_shape
+    _, *shape = model.input_shape
     # Two images, because `torch.export` treats a batch of one as a constant.
-    images = torch.zeros((2, *shape), device=network.model.weights[0].value.device)
+    images = torch.zeros((2, *shape), device=model.weights[0].value.device)
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(Serving().eval(), (images,), dynamic_shapes=({0: batch},))
+    _tidy(program.graph)
     torch.export.save(program, path)
+
+
+def _tidy(graph):
+    """Removes what does nothing: the larger part of a small program, bound to this processor."""
+    import torch
+
+    aten = torch.ops.aten
+    for node in graph.nodes:
+        # Lines of code, with the paths of this computer.
+        node.meta.pop("stack_trace", None)
+        node.meta.pop("nn_module_stack", None)
+        if node.target is aten._assert_tensor_metadata.default:
+            graph.erase_node(node)
+        elif node.target in (aten.to.dtype, aten.to.dtype_layout):
+            given = node.args[0]
+            same = given.meta["val"].dtype == node.meta["val"].dtype
+            if same and not any(user.op == "output" for user in node.users):
+                node.replace_all_uses_with(given)
+                graph.erase_node(node)
 
 
 def run_pt2(path: Path) -> Runner:
