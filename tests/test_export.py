@@ -157,6 +157,20 @@ def test_a_program_holds_each_weight_once_and_no_path(tmp_path, pictures):
     np.testing.assert_allclose(after - before, np.tile(1 - bias, (len(pictures), 1)), atol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND != "torch", reason="PyTorch writes it")
+def test_a_program_of_parts_that_share_a_path(tmp_path):
+    import torch
+
+    image, vector = keras.Input((8, 8, 3)), keras.Input((3,))
+    part = keras.Model(vector, keras.layers.Dense(3, name="same")(vector))
+    y = keras.layers.Dense(4, name="same")(part(keras.layers.GlobalAveragePooling2D()(image)))
+    model = away_from_start(keras.Model(image, y))
+    assert len({variable.path for variable in model.variables}) < len(model.variables)
+    keras_shiftmlp.export.pt2(model, tmp_path / "model.pt2")  # compares the outputs
+    state = torch.export.load(tmp_path / "model.pt2").state_dict
+    assert {"same/kernel", "same/bias"} < state.keys() and len(state) == 4
+
+
 AS_HUB_MODEL = """
 import json, sys
 import numpy as np, tensorflow as tf, tensorflow_hub as hub, tf_keras

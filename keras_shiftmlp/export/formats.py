@@ -272,26 +272,28 @@ def write_pt2(network: Network, path: Path, class_names: Sequence[str] | None) -
     import torch
 
     model = network.model
+    variables = [*model.trainable_variables, *model.non_trainable_variables]
+    paths = [variable.path for variable in variables]
+    # Parts of a nested model may share a path.
+    names = [f"{path}_{i}" if path in paths[:i] else path for i, path in enumerate(paths)]
+    trained = len(model.trainable_variables)
 
     class Serving(torch.nn.Module):
         """The network as a module. Its own parameters: those of Keras would become constants."""
 
         def __init__(self):
             super().__init__()
-            for variable in model.variables:
+            for i, (name, variable) in enumerate(zip(names, variables)):
                 value = variable.value.detach()
                 if value.is_floating_point():
-                    value = torch.nn.Parameter(value, requires_grad=variable.trainable)
-                    self.register_parameter(variable.path, value)
+                    value = torch.nn.Parameter(value, requires_grad=i < trained)
+                    self.register_parameter(name, value)
                 else:
-                    self.register_buffer(variable.path, value)
+                    self.register_buffer(name, value)
 
         def forward(self, images):
-            trained, others = (
-                [getattr(self, variable.path) for variable in variables]
-                for variables in (model.trainable_variables, model.non_trainable_variables)
-            )
-            y, _ = model.stateless_call(trained, others, images, training=False)
+            values = [getattr(self, name) for name in names]
+            y, _ = model.stateless_call(values[:trained], values[trained:], images, training=False)
             return network.named(y)
 
     _, *shape = model.input_shape
