@@ -26,6 +26,8 @@ from cases import (
 )
 
 import keras_shiftmlp
+from keras_shiftmlp import layers
+from keras_shiftmlp.kernels import device
 
 to_numpy = keras.ops.convert_to_numpy
 FREE = {name: case for name, case in MODEL_CASES.items() if case.any_size}
@@ -286,6 +288,16 @@ def test_drop_path_and_dropout_train(case, pixels):
 @pytest.mark.skipif(BACKEND not in ("tensorflow", "jax"), reason="no jit compilation")
 def test_jit_compiled_is_the_same(model, pixels):
     np.testing.assert_allclose(run_jitted(model, pixels), to_numpy(model(pixels)), atol=1e-5)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="on the others, the network does not matter")
+def test_networks_with_depthwise_convolutions_train_without_xla(model, monkeypatch):
+    kinds = keras.layers.DepthwiseConv2D, layers.MixShift, layers.PhaseAwareTokenMixing
+    slow = any(isinstance(layer, kinds) for layer in model.layers)
+    monkeypatch.setattr(device, "has_only_cpus", lambda: True)
+    assert device.is_faster_with_xla(model) == (not slow)
+    monkeypatch.setattr(device, "has_only_cpus", lambda: False)
+    assert device.is_faster_with_xla(model)
 
 
 @all_on_torch
