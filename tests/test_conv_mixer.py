@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from cases import HERE, once, run
+from cases import once, run
 from families import GOLDEN
 from safetensors.numpy import save_file
+from test_golden import load, weights_of
 
 from keras_shiftmlp.models import ConvMixer, ConvMixer768_32
 
@@ -13,12 +14,9 @@ pytestmark = once
 
 @pytest.mark.parametrize("name", ["conv_mixer_timm", "conv_mixer_timm_relu"])
 def test_a_released_file_loads(name, tmp_path):
-    with np.load(HERE / "golden_data" / f"{name}.npz") as file:
-        arrays = dict(file)
-    prefix = "weights/"
-    weights = {k.removeprefix(prefix): v for k, v in arrays.items() if k.startswith(prefix)}
+    arrays = load(name)
     path = tmp_path / "model.safetensors"
-    save_file(weights, path)
+    save_file(weights_of(arrays), path)
     model = ConvMixer(
         **GOLDEN[name].hyperparameters,
         weights=path,

@@ -321,7 +321,7 @@ def test_lora_trains_saves_and_merges(case, pixels, tmp_path):
     able = [x.name for x in model.layers if hasattr(x, "enable_lora") and "block" in x.name]
     chosen = keras_shiftmlp.enable_lora(model, 2)
     np.testing.assert_allclose(run(model, pixels), before, atol=1e-6)
-    assert chosen == able and chosen
+    assert chosen == able and len(chosen) >= case.lora_layers
     trained = {variable.path for variable in model.trainable_variables}
     assert {path.split("/")[-1] for path in trained if "predictions" not in path} == {
         "bias", "lora_kernel_a", "lora_kernel_b",

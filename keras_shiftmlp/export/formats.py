@@ -301,27 +301,21 @@ def write_pt2(network: Network, path: Path, class_names: Sequence[str] | None) -
     images = torch.zeros((2, *shape), device=model.weights[0].value.device)
     batch = torch.export.Dim("batch", min=1)
     program = torch.export.export(Serving().eval(), (images,), dynamic_shapes=({0: batch},))
-    _tidy(program.graph)
-    torch.export.save(program, path)
-
-
-def _tidy(graph):
-    """Removes what does nothing: the larger part of a small program, bound to this processor."""
-    import torch
-
+    # What does nothing is the larger part of a small program, and binds it to this processor.
     aten = torch.ops.aten
-    for node in graph.nodes:
+    for node in program.graph.nodes:
         # Lines of code, with the paths of this computer.
         node.meta.pop("stack_trace", None)
         node.meta.pop("nn_module_stack", None)
         if node.target is aten._assert_tensor_metadata.default:
-            graph.erase_node(node)
+            program.graph.erase_node(node)
         elif node.target in (aten.to.dtype, aten.to.dtype_layout):
             given = node.args[0]
             same = given.meta["val"].dtype == node.meta["val"].dtype
             if same and not any(user.op == "output" for user in node.users):
                 node.replace_all_uses_with(given)
-                graph.erase_node(node)
+                program.graph.erase_node(node)
+    torch.export.save(program, path)
 
 
 def run_pt2(path: Path) -> Runner:

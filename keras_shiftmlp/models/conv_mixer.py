@@ -11,12 +11,16 @@ from typing import Literal
 
 import keras
 
-from keras_shiftmlp.kernels.batch_norm import BatchNormalization
 from keras_shiftmlp.kernels.dense import Dense
 from keras_shiftmlp.kernels.depthwise import DepthwiseConv2D
 from keras_shiftmlp.kernels.gelu import gelu
 from keras_shiftmlp.kernels.initializers import initializers
-from keras_shiftmlp.layers.functional import add_branch, linear_rates, pyramid_level
+from keras_shiftmlp.layers.functional import (
+    add_branch,
+    linear_rates,
+    normalization,
+    pyramid_level,
+)
 from keras_shiftmlp.layers.strided_conv import strided_conv
 from keras_shiftmlp.models._arguments import check_choice, check_integers
 from keras_shiftmlp.models._constructor import Constructor
@@ -33,7 +37,7 @@ PAPER = {
     "1536_20": dict(params="51.6M", macs="–", top1="81.4"),
 }
 ACTIVATIONS = {"gelu": gelu, "relu": keras.activations.relu}
-BATCH_NORM = dict(momentum=0.9, epsilon=1e-5)  # PyTorch's defaults
+EPSILON = 1e-5  # of every norm
 
 
 def conv_mixer_block(x, *, kernel_size, activation, drop_path_rate, name):
@@ -41,13 +45,13 @@ def conv_mixer_block(x, *, kernel_size, activation, drop_path_rate, name):
     # z' = z + BN(activation(depthwise convolution(z)))
     y = DepthwiseConv2D(kernel_size, use_bias=True, name=f"{name}_spatial")(x)
     y = keras.layers.Activation(activation, name=f"{name}_spatial_activation")(y)
-    y = BatchNormalization(**BATCH_NORM, name=f"{name}_spatial_norm")(y)
+    y = normalization(y, "batch", epsilon=EPSILON, name=f"{name}_spatial_norm")
     x = add_branch(x, y, drop_path_rate, name=f"{name}_spatial")
 
     # z = BN(activation(pointwise convolution(z')))
     dim = x.shape[-1]
     x = Dense(dim, activation, **initializers(None, dim), name=f"{name}_channel")(x)
-    return BatchNormalization(**BATCH_NORM, name=f"{name}_channel_norm")(x)
+    return normalization(x, "batch", epsilon=EPSILON, name=f"{name}_channel_norm")
 
 
 def conv_mixer(
@@ -84,7 +88,7 @@ def conv_mixer(
         # Eq. 1: z = BN(activation(convolution(x, stride p, kernel size p)))
         x = strided_conv(x, dim, patch_size, patch_size, 0, name="stem")
         x = keras.layers.Activation(function, name="stem_activation")(x)
-        x = BatchNormalization(**BATCH_NORM, name="stem_norm")(x)
+        x = normalization(x, "batch", epsilon=EPSILON, name="stem_norm")
         for i, rate in enumerate(linear_rates(drop_path_rate, depth)):
             x = conv_mixer_block(
                 x,

@@ -31,6 +31,7 @@ class Case:
         crops: Whether patches that are not full are cropped, not padded.
         rematerialized: Largest share of the memory for activations that `rematerialize` keeps.
             Layers with a BatchNormalization are not recomputed.
+        lora_layers: Fewest layers that `enable_lora` finds in a network of one block per stage.
         without_gradient: Regular expression for the paths of biases that do not affect the outputs
             in training: a norm after them removes what they add.
     """
@@ -45,6 +46,7 @@ class Case:
     smallest_side: int = 1
     crops: bool = False
     rematerialized: float = 0.65
+    lora_layers: int = 2
     without_gradient: str = "nothing"
 
     def build(self, **kwargs) -> keras_shiftmlp.ImageModel:

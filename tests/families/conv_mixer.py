@@ -11,6 +11,7 @@ CASES = [
         smallest_side=8,
         crops=True,
         rematerialized=0.9,
+        lora_layers=1,
     ),
 ]
 _MAPS = {"block0_spatial": "block_0_spatial_add"}
