@@ -51,6 +51,15 @@ def run(model, x):
     return keras.tree.map_structure(keras.ops.convert_to_numpy, model(x))
 
 
+def as_one_program(function):
+    """`function`, which JAX compiles as a whole; it would compile each operation separately."""
+    if BACKEND != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
 def run_jitted(model, x):
     """The outputs as an array, always compiled by XLA."""
     if BACKEND == "jax":

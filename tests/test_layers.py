@@ -189,6 +189,23 @@ def test_jit_compiled(make):
     np.testing.assert_allclose(run_jitted(model, x), to_numpy(model(x)), atol=1e-5)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="its graphs take the time of a first step")
+@pytest.mark.parametrize(
+    "shape, reads_the_size", [((None, 3, 4, 5), False), ((None, 7, 5), False), ((None,) * 3, True)]
+)
+def test_a_dense_layer_adds_few_operations_to_a_graph(shape, reads_the_size):
+    import tensorflow as tf
+
+    layer = Dense(6)
+    layer.build((None, 5))
+    call = tf.function(layer.call, autograph=False)
+    graph = call.get_concrete_function(tf.TensorSpec((*shape[:-1], 5))).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    kinds -= {"Placeholder", "ReadVariableOp", "Const", "Identity", "NoOp"}
+    expected = {"MatMul", "BiasAdd", "Reshape"}
+    assert kinds == (expected | {"Shape", "StridedSlice", "Pack"} if reads_the_size else expected)
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="PyTorch has two forms of the product")
 @pytest.mark.parametrize("make", [layers.TokenDense, Dense], ids=str)
 def test_products_and_gradients_of_other_processors_are_the_same(make, monkeypatch):

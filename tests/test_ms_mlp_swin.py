@@ -1,9 +1,11 @@
 """The hybrid of MS-MLP and Swin Transformer: its attention against timm, its sizes."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, HERE, once, run, trains
+from cases import BACKEND, HERE, JIT, as_one_program, once, run, trains
 from families.ms_mlp_swin import TIMM_SWIN
 from keras import ops
 
@@ -108,12 +110,13 @@ def test_positions_and_masks_are_those_of_timm(case):
         if not isinstance(layer, layers.ShiftedWindowAttention):
             continue
         block = f"block{layer.name.split('_')[3]}"
-        bias = to_numpy(layer.relative_position_bias())[:, inside[:, None], inside]
+        bias = to_numpy(as_one_program(layer.relative_position_bias)())
+        bias = bias[:, inside[:, None], inside]
         np.testing.assert_array_equal(bias, arrays[f"relative_position_bias/{block}"])
         index = arrays[f"relative_position_index/{block}"]
         if len(index) == window**2:
             np.testing.assert_array_equal(relative_position_index(window), index)
-        mask = layer.attention_mask(height, width)
+        mask = as_one_program(partial(layer.attention_mask, height, width))()
         if f"attn_mask/{block}" in arrays:
             np.testing.assert_array_equal(to_numpy(mask), arrays[f"attn_mask/{block}"])
         elif case != "w7_smaller":
@@ -141,7 +144,8 @@ def test_a_small_map_is_one_window():
         layer.build(x.shape)
     table, *weights = small.get_weights()
     large.set_weights([full_table(table, 3, 3, 7), *weights])
-    np.testing.assert_allclose(to_numpy(large(x)), to_numpy(small(x)), atol=1e-6)
+    actual, expected = (to_numpy(as_one_program(layer)(x)) for layer in (large, small))
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
 
 
 @once
@@ -172,7 +176,7 @@ def test_sizes_of_the_reconstruction(name, stage_1_depth, parameters, macs):
 @trains
 def test_every_weight_gets_a_gradient():
     model = keras.Sequential([keras.Input((5, 9, 8)), layers.ShiftedWindowAttention(2, 4, 2)])
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", jit_compile=JIT)
     before = model.get_weights()
     x = np.random.default_rng(0).normal(size=(2, 5, 9, 8)).astype("float32")
     model.train_on_batch(x, x)

@@ -3,9 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, once
+from cases import BACKEND, once, trains
 
 from keras_shiftmlp import training
+from keras_shiftmlp.kernels.optimizers import AdamW
 from keras_shiftmlp.training.optimizers import WarmupDecay, layer_groups
 
 of_keras = pytest.mark.skipif(BACKEND != "torch", reason="Keras's own optimizer on each backend")
@@ -37,6 +38,70 @@ def test_groups_run_from_the_stem_to_the_head(case):
     head = groups[id(model.get_layer("predictions").kernel)]
     assert head == max(groups.values())
     assert set(groups.values()) == set(range(head + 1))  # no rate is skipped
+
+
+@trains
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"amsgrad": True},
+        {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 0.1},
+        {"gradient_accumulation_steps": 2, "clipnorm": 0.2},
+        {"use_ema": True, "ema_overwrite_frequency": 2, "loss_scale_factor": 8.0},
+    ],
+    ids=str,
+)
+def test_our_adamw_is_that_of_keras(options):
+    rng = np.random.default_rng(0)
+    start, *gradients = rng.normal(size=(6, 6, 5)).astype("float32")
+    values = []
+    for kind in (keras.optimizers.AdamW, AdamW):
+        matrix, vector = keras.Variable(start), keras.Variable(start[0])
+        optimizer = kind(WarmupDecay(0.3, 0.1, 0.01, 5, 2), weight_decay=0.2, **options)
+        optimizer.exclude_from_weight_decay(var_list=[vector])
+        for gradient in gradients:
+            both = [keras.ops.convert_to_tensor(x) for x in (gradient, gradient[0])]
+            optimizer.apply(both, [matrix, vector])
+        state = [variable.numpy() for variable in optimizer.variables]
+        rate = keras.ops.convert_to_numpy(optimizer.learning_rate)
+        values.append([matrix.numpy(), vector.numpy(), *state, rate])
+    assert np.abs(values[0][0] - start).max() > 0.1
+    # Keras's own of PyTorch rounds differently.
+    for theirs, ours in zip(*values, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5 if BACKEND == "torch" else 1e-7)
+
+
+@trains
+def test_a_rate_that_is_set_is_used():
+    variable = keras.Variable(np.ones((2, 2), "float32"))
+    optimizer = AdamW(0.5, weight_decay=0.0)
+    optimizer.build([variable])
+    optimizer.learning_rate = 0.25
+    optimizer.apply([keras.ops.ones((2, 2))])
+    np.testing.assert_allclose(variable.numpy(), 0.75, rtol=1e-5)
+    assert float(optimizer.learning_rate) == 0.25
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="its graphs take the time of a first step")
+def test_what_variables_share_is_in_the_graph_once():
+    import tensorflow as tf
+
+    model = two_layers()
+    optimizer = training.build_optimizer(model, 100, **SETTINGS)
+    optimizer.build(model.trainable_variables)
+    count = len(model.trainable_variables)
+
+    @tf.function(autograph=False)
+    def update(*gradients):
+        optimizer.apply(gradients)
+
+    specs = [tf.TensorSpec(v.shape, v.dtype) for v in model.trainable_variables]
+    operations = update.get_concrete_function(*specs).graph.get_operations()
+    kinds = [operation.type for operation in operations]
+    assert kinds.count("Pow") == 1 and kinds.count("Cos") == 1
+    assert kinds.count("Sqrt") == count + 1
+    assert len(kinds) < 30 * count + 50
 
 
 SETTINGS = dict(learning_rate=1e-2, weight_decay=0.5)

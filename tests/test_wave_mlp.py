@@ -111,10 +111,16 @@ def test_depthwise_kernels_on_a_gpu(size, is_convolution, monkeypatch):
 
     def traced(only_cpus):
         monkeypatch.setattr(depthwise, "has_only_cpus", lambda: only_cpus)
-        gradients = jax.grad(lambda *args: (depthwise_conv(*args) ** 2).sum(), argnums=(0, 1))
+
         # A new function, because JAX keeps what it traced.
-        program = str(jax.make_jaxpr(lambda *args: depthwise_conv(*args))(x, kernel))
-        return program, [depthwise_conv(x, kernel), *gradients(x, kernel)]
+        def function(*args):
+            y = depthwise_conv(*args)
+            return (y**2).sum(), y
+
+        program = str(jax.make_jaxpr(function)(x, kernel))
+        function = jax.jit(jax.value_and_grad(function, argnums=(0, 1), has_aux=True))
+        (_, y), gradients = function(x, kernel)
+        return program, [y, *gradients]
 
     (_, expected), (program, found) = traced(True), traced(False)
     assert ("conv_general_dilated" in program) == is_convolution

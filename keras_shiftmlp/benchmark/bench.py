@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from keras_shiftmlp.kernels.device import is_faster_with_xla
+from keras_shiftmlp.kernels.optimizers import fastest_adamw
 from keras_shiftmlp.models import get_model
 from keras_shiftmlp.models._registry import find_constructor
 from keras_shiftmlp.models.macs import count_macs, count_parameters, matrix_products
@@ -65,9 +66,8 @@ def measure(
     build_s = time.perf_counter() - started
     if jit_compile == "auto":
         jit_compile = is_faster_with_xla(model)
-    model.compile(
-        keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy", jit_compile=jit_compile
-    )
+    optimizer = fastest_adamw(1e-4)
+    model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=jit_compile)
     rng = np.random.default_rng(0)
     x = rng.uniform(0, 255, (batch_size, *model.input_shape[1:])).astype("float32")
     y = rng.integers(0, model.output_shape[-1], batch_size)

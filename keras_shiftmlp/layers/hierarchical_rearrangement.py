@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_shiftmlp.kernels.batch_norm import BatchNormalization
-from keras_shiftmlp.kernels.dense import Dense, Product, product
+from keras_shiftmlp.kernels.dense import Dense, Product, inner_sizes, product
 from keras_shiftmlp.kernels.precision import policy_map
 from keras_shiftmlp.layers.split_attention import SplitAttention
 
@@ -141,7 +141,7 @@ class HierarchicalRearrangement(keras.layers.Layer):
 
     def _mixed(self, x, fc1, norm, fc2, training):
         """Mixes the regions of columns of `(B, H, W, C)`."""
-        _, height, width, channels = ops.shape(x)
+        (height, width), channels = inner_sizes(x), x.shape[-1]
         # The dividend is positive: in ONNX, the remainder has the sign of the dividend.
         padding = (self.region_size - width % self.region_size) % self.region_size
         regions = (width + padding) // self.region_size

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_shiftmlp.kernels.dense import Dense, Product, product
+from keras_shiftmlp.kernels.dense import Dense, Product, inner_sizes, product
 from keras_shiftmlp.kernels.initializers import initial
 from keras_shiftmlp.kernels.precision import policy_map
 
@@ -114,7 +114,7 @@ class ShiftedWindowAttention(keras.layers.Layer):
         self.lora_rank = rank
 
     def call(self, inputs):
-        _, height, width, channels = ops.shape(inputs)
+        (height, width), channels = inner_sizes(inputs), inputs.shape[-1]
         window, heads = self.window_size, self.num_heads
         positions, head_dim = window * window, channels // heads
         (rows, up, _), (columns, left, _) = self._cut(height), self._cut(width)

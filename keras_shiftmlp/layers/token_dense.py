@@ -66,7 +66,7 @@ class TokenDense(DrawnWeights, keras.layers.EinsumDense):
 
     def call(self, inputs, training=None):
         kernel, backend = self.kernel, keras.backend.backend()  # with LoRA, a sum
-        batch, tokens, channels = ops.shape(inputs)
+        batch, tokens, channels = inputs.shape
         if backend == "jax":
             # One matrix for all images, see `Dense`.
             # (B, S, C) -> (S, B * C); (T, S) (S, B * C) -> (T, B * C) -> (B, T, C)

@@ -5,7 +5,7 @@ from typing import TypedDict
 import keras
 from keras import ops
 
-from keras_shiftmlp.kernels.optimizers import Schedule, WarmupDecay
+from keras_shiftmlp.kernels.optimizers import Schedule, WarmupDecay, fastest_adamw
 from keras_shiftmlp.layers import names
 from keras_shiftmlp.training.arguments import check_arguments
 
@@ -90,7 +90,7 @@ def build_optimizer(
             warmup_steps=warmup_steps,
             schedule=schedule,
         )
-        return keras.optimizers.AdamW(
+        return fastest_adamw(
             rate,
             weight_decay=weight_decay,
             global_clipnorm=clip_norm,
