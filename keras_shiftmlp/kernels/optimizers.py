@@ -22,7 +22,7 @@ class AdamW(keras.optimizers.AdamW):
     PyTorch, Keras 3.15 writes the name of a class that no other backend can use.
     """
 
-    shared = None  # what all variables of this step share
+    shared: tuple[Any, ...] = ()  # what the variables of this step share
 
     def apply(self, grads, trainable_variables=None):
         dtype = keras.config.floatx()
@@ -35,11 +35,11 @@ class AdamW(keras.optimizers.AdamW):
         try:
             super().apply(grads, trainable_variables)
         finally:
-            self.shared = None
+            self.shared = ()
 
     @property
     def learning_rate(self):
-        return super().learning_rate if self.shared is None else self.shared[0]
+        return self.shared[0] if self.shared else super().learning_rate
 
     @learning_rate.setter
     def learning_rate(self, learning_rate):
