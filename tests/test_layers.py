@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import references
-from cases import BACKEND, HERE, once, run_jitted
+from cases import BACKEND, HERE, as_one_program, once, run_jitted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +59,7 @@ def test_weights_start_as_keras_draws_them(name, config, shape):
         np.testing.assert_allclose(np.abs(ours - middle).max(), limits[name], rtol=0.02)
 
 
-@settings(max_examples=20 if BACKEND == "jax" else 60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     st.sampled_from(sorted(SETTINGS)),
     st.sampled_from(["hw", "wh"]),
@@ -70,17 +70,18 @@ def test_weights_start_as_keras_draws_them(name, config, shape):
 )
 def test_spatial_shift_is_its_formula(setting, order, border, height, width, channels):
     x = normal(2, height, width, channels)
-    y = to_numpy(layers.SpatialShift(setting, order, border)(x))
+    y = to_numpy(as_one_program(layers.SpatialShift(setting, order, border))(x))
     expected = references.spatial_shift(x, SETTINGS[setting], order, border)
     np.testing.assert_array_equal(y, expected)
 
 
-@settings(max_examples=8 if BACKEND == "jax" else 15, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(2, 4), st.sampled_from(["sum", "mean"]), sides, sides, st.integers(1, 9))
 def test_split_attention_is_its_formula(branches, pooling, height, width, channels):
     inputs = [normal(2, height, width, channels) + k for k in range(branches)]
     layer = layers.SplitAttention(hidden_dim=3, pooling=pooling)
-    y = to_numpy(layer(inputs))
+    layer.build([branch.shape for branch in inputs])
+    y = to_numpy(as_one_program(layer)(inputs))
     w1, w2 = (to_numpy(weight) for weight in layer.weights)
     expected = references.split_attention(inputs, w1, w2, pooling)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
@@ -118,7 +119,7 @@ def test_split_attention_has_a_quarter_of_the_channels(channels, hidden):
     assert layer.weights[0].shape == (channels, hidden)
 
 
-@settings(max_examples=8 if BACKEND == "jax" else 15, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     st.lists(st.sampled_from([1, 3, 5]), min_size=3, max_size=3),
     st.lists(st.integers(-9, 9), min_size=3, max_size=3),
@@ -129,7 +130,8 @@ def test_split_attention_has_a_quarter_of_the_channels(channels, hidden):
 def test_mix_shift_is_its_formula(kernel_sizes, shifts, height, width, channels):
     x = normal(2, height, width, channels)
     layer = layers.MixShift(kernel_sizes, shifts)
-    y = to_numpy(layer(x))
+    layer.build(x.shape)
+    y = to_numpy(as_one_program(layer)(x))
     horizontal, vertical = (
         [[to_numpy(weight) for weight in group] for group in branch]
         for branch in (layer.horizontal, layer.vertical)
@@ -166,7 +168,9 @@ def test_golden_layer(name):
         border = "assign" if facts.get("border") == "assign" else "clamp"
         layer = layers.SpatialShift(facts.get("variant", "a"), order, border)
     exact = isinstance(layer, layers.SpatialShift)
-    np.testing.assert_allclose(to_numpy(layer(x)), expected, rtol=0, atol=0 if exact else 2e-6)
+    np.testing.assert_allclose(
+        to_numpy(as_one_program(layer)(x)), expected, rtol=0, atol=0 if exact else 2e-6
+    )
 
 
 LAYERS = {

@@ -5,7 +5,7 @@ import argparse
 import keras
 import numpy as np
 import pytest
-from cases import HERE, MODEL_CASES, once, run
+from cases import HERE, MODEL_CASES, as_one_program, once, run
 
 import keras_shiftmlp
 from keras_shiftmlp import layers
@@ -23,7 +23,7 @@ N_DIV = [12, 5, 12, 16, 12, 4, 4, 6, 2, 3, 3]
 
 @pytest.mark.parametrize("case", range(len(N_DIV)))
 def test_partial_shift_is_that_of_the_code(case):
-    y = layers.PartialShift(N_DIV[case])(SHIFTS[f"shift_{case:02}/input"])
+    y = as_one_program(layers.PartialShift(N_DIV[case]))(SHIFTS[f"shift_{case:02}/input"])
     np.testing.assert_array_equal(to_numpy(y), SHIFTS[f"shift_{case:02}/output"])
 
 
