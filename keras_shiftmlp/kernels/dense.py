@@ -31,9 +31,9 @@ class Dense(DrawnWeights, keras.layers.Dense):
 
     On JAX and TensorFlow all positions become the rows of one matrix. XLA multiplies matrices at
     full speed, but on a CPU its code for the gradient of a kernel that was applied to a map
-    `(B, H, W, C)`, a product over three axes, is slow. In TensorFlow's graph the product is two
-    operations then, and about twenty otherwise. PyTorch computes a 1 x 1 convolution on a CPU.
-    Named `Dense` like its parent because `.weights.h5` paths are derived from class names.
+    `(B, H, W, C)`, a product over three axes, is slow. TensorFlow would add about twenty operations
+    to its graph for a product over three axes. PyTorch computes a 1 x 1 convolution on a CPU. Named
+    `Dense` like its parent because `.weights.h5` paths are derived from class names.
 
     Call arguments:
         inputs: Tensor `(..., C)`.
@@ -60,7 +60,7 @@ class Dense(DrawnWeights, keras.layers.Dense):
         else:
             y = ops.matmul(x, self.kernel)
         if self.bias is not None and backend == "tensorflow":
-            y = ops.add(y, self.bias)  # one operation with the product, where `+` is a second one
+            y = ops.add(y, self.bias)  # a `BiasAdd`, which TensorFlow fuses with the product
         elif self.bias is not None:
             # In place on PyTorch: no other tensor refers to the product.
             y += ops.convert_to_tensor(self.bias)
