@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import keras
 import numpy as np
 import pytest
-from cases import BACKEND, trains
+from cases import BACKEND, as_one_program, trains
 
 import keras_shiftmlp
 from keras_shiftmlp.kernels.batch_norm import BatchNormalization
@@ -44,12 +45,8 @@ def call(model, x, training):
     """The outputs; the model keeps the new statistics."""
     trained = [variable.value for variable in model.trainable_variables]
     others = [variable.value for variable in model.non_trainable_variables]
-    function = lambda trained, others: model.stateless_call(trained, others, x, training=training)  # noqa: E731
-    if BACKEND == "jax":  # a call would compile each operation separately
-        import jax
-
-        function = jax.jit(function)
-    y, others = function(trained, others)
+    function = as_one_program(partial(model.stateless_call, training=training))
+    y, others = function(trained, others, x)
     for variable, value in zip(model.non_trainable_variables, others, strict=True):
         variable.assign(value)
     return to_numpy(y)
