@@ -98,9 +98,11 @@ def jax_steps(job: dict) -> dict:
     import jax
     import keras
 
+    from keras_shiftmlp.kernels.optimizers import fastest_adamw
+
     model, facts = keras_model(job)
     x, y = (jax.device_put(array) for array in batch(job))
-    optimizer = keras.optimizers.AdamW(1e-4)
+    optimizer = fastest_adamw(1e-4)
     optimizer.build(model.trainable_variables)
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     variables = [
@@ -175,14 +177,15 @@ def torch_steps(job: dict) -> dict:
 
 def keras_functions(job: dict, device: str):
     """Prediction and training on the PyTorch backend, as `fit` computes them."""
-    import keras
     import torch
+
+    from keras_shiftmlp.kernels.optimizers import fastest_adamw
 
     model, facts = keras_model(job)
     x, y = (torch.from_numpy(array).to(device) for array in batch(job))
     call = torch.compile(model) if job["engine"].endswith("compile") else model
     variables = model.trainable_variables
-    optimizer = keras.optimizers.AdamW(1e-4)
+    optimizer = fastest_adamw(1e-4)
     optimizer.build(variables)
 
     def predict():

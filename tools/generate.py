@@ -112,7 +112,7 @@ TABLES = {
         for page in tables.family_pages()
     },
     ("docs/performance.md", "gpu"): lambda: printed(
-        "benchmarks/gpu.py", "--from-json", DOCS / "gpu_h100.json", DOCS / "gpu_h200.json"
+        "benchmarks/gpu.py", "--from-json", DOCS / "gpu_h100.json"
     ),
     ("docs/training.md", "pipeline"): lambda: printed(
         "benchmarks/pipeline.py", "--from-json", DOCS / "pipeline.json"
