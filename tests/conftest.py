@@ -9,6 +9,11 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+if "PIN_WORKERS" in os.environ and "PYTEST_XDIST_WORKER" in os.environ:
+    cores = sorted(os.sched_getaffinity(0))
+    number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
+
 distributes = any(
     option in ("-n", "--numprocesses") and number != "0"
     for option, number in itertools.pairwise(sys.argv)

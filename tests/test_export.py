@@ -1,5 +1,6 @@
 """Exports: outputs in their runtimes, refused calls, and no leftovers after an error."""
 
+import collections
 import hashlib
 import importlib.util
 import json
@@ -18,6 +19,7 @@ from cases import BACKEND, FAMILIES, MODEL_CASES, once, one_block_per_stage, run
 import keras_shiftmlp
 from keras_shiftmlp import cli
 from keras_shiftmlp.export import exporter
+from keras_shiftmlp.kernels.gelu import gelu
 
 ENDINGS = {name: kind.ending for name, kind in exporter.FORMATS.items()}
 PACKAGES = {name: kind.needs for name, kind in exporter.FORMATS.items()}
@@ -124,6 +126,41 @@ def test_every_format(format, tmp_path, pictures):
     for name, file in card["files"].items():
         content = (path.parent / name).read_bytes()
         assert file == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow writes it")
+def test_onnx_runtime_computes_each_norm_and_each_gelu_at_once(tmp_path, pictures):
+    needs("onnx")
+    import onnx
+    import onnxruntime
+
+    model = away_from_start(MODEL_CASES["ms_mlp"].build())
+    keras_shiftmlp.export.onnx(model, tmp_path / "model.onnx", images=pictures)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(tmp_path / "model.onnx", options)
+    nodes = onnx.load(tmp_path / "optimized.onnx").graph.node
+    operators = collections.Counter(node.op_type for node in nodes)
+    norms = [x for x in model.layers if isinstance(x, keras.layers.LayerNormalization)]
+    gelus = [x for x in model.layers if getattr(x, "activation", None) is gelu]
+    assert operators["LayerNormalization"] == len(norms) > 3
+    assert operators["Gelu"] == len(gelus) > 1
+    assert not operators["Erf"]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow writes it")
+def test_other_norms_and_error_functions_in_onnx(tmp_path, pictures):
+    """What is not a GELU, and norms without a scale or an offset, stay what they are."""
+    needs("onnx")
+    norm = keras.layers.LayerNormalization
+    x = image = keras.Input((32, 48, 3))
+    x = norm(center=False, epsilon=1e-3)(x)
+    x = norm(scale=False, axis=(1, 2))(keras.ops.erf(x))
+    with pytest.warns(UserWarning, match="rms_scaling"):  # also of its copies
+        x = norm(rms_scaling=True)(keras.ops.erf(3 * x))
+        model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(x))
+        card = keras_shiftmlp.export.onnx(model, tmp_path / "model.onnx", images=pictures)
+    assert max(card["compared"]["scaled_difference"].values()) <= 1e-4
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="PyTorch writes it")

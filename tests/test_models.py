@@ -19,6 +19,7 @@ from cases import (
     all_on_tensorflow,
     all_on_torch,
     once,
+    once_on_torch,
     one_block_per_stage,
     run,
     run_jitted,
@@ -273,6 +274,25 @@ def test_a_step_is_traced_once(built, pixels, monkeypatch):
     assert len(traces) == 1
     assert len(model.optimizer.variables) == len(model.trainable_variables) * 2 + 2
     assert not built or all(a is b for a, b in zip(variables, model.optimizer.variables))
+
+
+@once_on_torch
+def test_a_step_frees_the_last_gradients_first(pixels, monkeypatch):
+    """Keras frees them after the network has run, when its activations take the most memory."""
+    model, kept = MODEL_CASES["mixer"].build(), []
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    last, variables = model.layers[-1], model.trainable_variables
+    call = last.call
+
+    def count(x):
+        kept.append(sum(variable.value.grad is not None for variable in variables))
+        return call(x)
+
+    monkeypatch.setattr(last, "call", count)
+    for _ in range(2):
+        model.train_on_batch(pixels, np.array([0, 1]))
+    assert all(variable.value.grad is not None for variable in variables)
+    assert kept[-2:] == [0, 0]
 
 
 # The others train with both in `test_recomputed_activations_train_alike_in_less_memory`.

@@ -111,6 +111,12 @@ TABLES = {
         )
         for page in tables.family_pages()
     },
+    ("docs/performance.md", "exported"): lambda: printed(
+        "benchmarks/exported.py", "--from-json", DOCS / "exported.json"
+    ),
+    ("docs/performance.md", "memory"): lambda: printed(
+        "benchmarks/memory.py", "--from-json", DOCS / "memory.json"
+    ),
     ("docs/performance.md", "gpu"): lambda: printed(
         "benchmarks/gpu.py", "--from-json", DOCS / "gpu_h100.json"
     ),

@@ -170,25 +170,58 @@ def run_all_of_saved_model(path: Path) -> Runner:
 
 def write_onnx(network: Network, path: Path, class_names: Sequence[str] | None) -> None:
     import tf2onnx
+    from tf2onnx.optimizer.transpose_optimizer import TransposeOptimizer
 
     def erfc(ctx, node, name, args):
-        # TensorFlow computes the exact GELU from Erfc, which ONNX lacks: 1 - Erf.
+        # Keras computes its own exact GELU from Erfc, which ONNX lacks: 1 - Erf.
         erf = ctx.make_node("Erf", node.input, name=f"{name}_erf")
         one = ctx.make_const(f"{name}_one", np.float32(1))
+        replace(ctx, node, "Sub", [one.output[0], erf.output[0]])
+
+    def erf(ctx, node, name, args):
+        # ONNX Runtime recognises a GELU by x / sqrt(2). TensorFlow makes it a product.
+        product, inputs = node.inputs[0], list(node.input)
+        factor = next((x for x in product.inputs if x.is_const()), None)
+        if product.type == "Mul" and factor is not None:
+            x = next(x for x in product.input if x != factor.output[0])
+            divisor = ctx.make_const(f"{name}_divisor", 1 / factor.get_tensor_value(as_list=False))
+            inputs = ctx.make_node("Div", [x, divisor.output[0]], name=f"{name}_div").output
+        replace(ctx, node, "Erf", inputs)
+
+    def replace(ctx, node, operator, inputs):
         shape, dtype = ctx.get_shape(node.output[0]), ctx.get_dtype(node.output[0])
         ctx.remove_node(node.name)
-        inputs = [one.output[0], erf.output[0]]
-        ctx.make_node("Sub", inputs, outputs=node.output, name=name, shapes=[shape], dtypes=[dtype])
+        ctx.make_node(
+            operator, inputs, outputs=node.output, name=node.name, shapes=[shape], dtypes=[dtype]
+        )
 
     serve = _serving(network)
-    with fourier.as_products():
+    with (
+        fourier.as_products(),
+        _replaced(keras.layers.LayerNormalization, "call", _layer_normalization),
+        # ONNX Runtime moves transposes too, but only after it has recognised the normalisations.
+        _replaced(TransposeOptimizer, "optimize", lambda self, graph, iteration: graph),
+    ):
         tf2onnx.convert.from_function(
             serve,
             input_signature=serve.input_signature,
             opset=OPSET,
-            custom_op_handlers={"Erfc": (erfc, [])},
+            custom_op_handlers={"Erfc": (erfc, []), "Erf": (erf, [])},
             output_path=str(path),
         )
+
+
+_KERAS_LAYER_NORMALIZATION = keras.layers.LayerNormalization.call
+
+
+def _layer_normalization(layer, inputs):
+    """The formula by which ONNX Runtime recognises a layer normalisation, to compute it at once."""
+    if layer.rms_scaling or layer.gamma is None or layer.beta is None:
+        return _KERAS_LAYER_NORMALIZATION(layer, inputs)
+    difference = inputs - keras.ops.mean(inputs, layer.axis, keepdims=True)
+    variance = keras.ops.mean(keras.ops.power(difference, 2.0), layer.axis, keepdims=True)
+    scaled = difference / keras.ops.sqrt(variance + layer.epsilon)
+    return scaled * layer.gamma + layer.beta
 
 
 def run_onnx(path: Path) -> Runner:
@@ -235,7 +268,7 @@ def write_litert(network: Network, path: Path, class_names: Sequence[str] | None
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        with _roll_by_slices(), fourier.as_products():
+        with _replaced(keras.ops, "roll", _roll_by_slices), fourier.as_products():
             _plain_saved_model(network, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(
             folder, signature_keys=["serving_default"]
@@ -243,21 +276,22 @@ def write_litert(network: Network, path: Path, class_names: Sequence[str] | None
         path.write_bytes(converter.convert())
 
 
+def _roll_by_slices(x, shift, axis):
+    """`keras.ops.roll`, which LiteRT lacks. Other formats keep it: tf2onnx breaks the slices."""
+    split, before = -shift % x.shape[axis], (slice(None),) * axis
+    pieces = [x[(*before, slice(split, None))], x[(*before, slice(None, split))]]
+    return keras.ops.concatenate(pieces, axis=axis)
+
+
 @contextlib.contextmanager
-def _roll_by_slices():
-    """Replaces `roll`, which LiteRT lacks. Other formats keep it: tf2onnx breaks the slices."""
-    roll = keras.ops.roll
-
-    def slices(x, shift, axis):
-        split, before = -shift % x.shape[axis], (slice(None),) * axis
-        pieces = [x[(*before, slice(split, None))], x[(*before, slice(None, split))]]
-        return keras.ops.concatenate(pieces, axis=axis)
-
-    keras.ops.roll = slices
+def _replaced(owner: Any, name: str, value: Any):
+    """Inside, `owner.name` is `value`."""
+    original = getattr(owner, name)
+    setattr(owner, name, value)
     try:
         yield
     finally:
-        keras.ops.roll = roll
+        setattr(owner, name, original)
 
 
 def run_litert(path: Path) -> Runner:

@@ -28,6 +28,12 @@ class ImageModel(keras.Model):
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any):
         super().__init__(inputs, outputs, name=name, **kwargs)
 
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras's step, with less memory on PyTorch: the last gradients are freed before it."""
+        if keras.backend.backend() == "torch":
+            self.zero_grad()
+        return super().train_step(*args, **kwargs)
+
     @property
     def preprocessing(self) -> ImagePreprocessing:
         """The layer that normalises the pixels: `mean`, `std`, `image_size`, `normalize`, ..."""
