@@ -28,12 +28,6 @@ class ImageModel(keras.Model):
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any):
         super().__init__(inputs, outputs, name=name, **kwargs)
 
-    def train_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Keras's step, with less memory on PyTorch: the last gradients are freed before it."""
-        if keras.backend.backend() == "torch":
-            self.zero_grad()
-        return super().train_step(*args, **kwargs)
-
     @property
     def preprocessing(self) -> ImagePreprocessing:
         """The layer that normalises the pixels: `mean`, `std`, `image_size`, `normalize`, ..."""
@@ -58,17 +52,15 @@ class ImageModel(keras.Model):
     @class_names.setter
     def class_names(self, class_names: Sequence[str] | None):
         class_names = None if class_names is None else tuple(map(str, class_names))
-        has_head = self.layers[-1].name == names.HEAD
-        if class_names is not None and not has_head:
-            raise ValueError(
-                "A model with no classifier has no class names. "
-                f"Received: `class_names={class_names}`"
-            )
-        if class_names is not None and len(class_names) != self.output_shape[-1]:
-            raise ValueError(
-                f"`class_names` must name each of the {self.output_shape[-1]} classes. "
-                f"Received: `class_names={class_names}`"
-            )
+        if class_names is not None:
+            received = f"Received: `class_names={class_names}`"
+            if self.layers[-1].name != names.HEAD:
+                raise ValueError(f"A model with no classifier has no class names. {received}")
+            classes = self.output_shape[-1]
+            if len(class_names) != classes:
+                raise ValueError(
+                    f"`class_names` must name each of the {classes} classes. {received}"
+                )
         self.preprocessing.class_names = class_names
 
     @property
@@ -100,6 +92,12 @@ class ImageModel(keras.Model):
         if self.optimizer is not None and not self.optimizer.built:
             self.optimizer.build(self.trainable_variables)
         return super().make_train_function(force)
+
+    def train_step(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras's step, with less memory on PyTorch: the last gradients are freed before it."""
+        if keras.backend.backend() == "torch":
+            self.zero_grad()
+        return super().train_step(*args, **kwargs)
 
 
 def feature_extractor(model: keras.Model, layers: Sequence[str] | None = None) -> keras.Model:
