@@ -1,7 +1,6 @@
 """Compares exported files with plain PyTorch's network, which PyTorch exports to ONNX.
 
-    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/exported.py --json exported.json
-    python benchmarks/exported.py --from-json exported.json
+    OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/exported.py
 
 Each file runs in its runtime: one thread, one image of 224 pixels, and weights drawn at random. The
 files take turns. OpenVINO's int8 needs the extra `quantize`, its bfloat16 a processor that computes
@@ -9,8 +8,6 @@ in it. The PyTorch networks are in this folder.
 """
 
 import argparse
-import importlib
-import json
 import os
 import statistics
 import subprocess
@@ -19,10 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
+import kept
 import numpy as np
-from peers import PLAIN, SIZE
-
-from keras_shiftmlp.benchmark.tables import markdown_table
+from peers import PLAIN, SIZE, plain_pytorch
 
 PLAIN_ONNX = "plain PyTorch, ONNX Runtime"
 
@@ -31,8 +27,7 @@ def write_plain(name: str, folder: Path) -> None:
     """PyTorch's network as ONNX."""
     import torch
 
-    module, constructor = PLAIN[name]
-    model = getattr(importlib.import_module(module), constructor)().eval()
+    model = plain_pytorch(name)().eval()
     image = torch.randn(1, 3, SIZE, SIZE)
     torch.onnx.export(model, (image,), folder / "plain.onnx", opset_version=18, dynamo=False)
 
@@ -91,26 +86,18 @@ def measure(name: str, folder: Path, repeats: int) -> list[dict]:
             started = time.perf_counter()
             step()
             times[who].append(1e3 * (time.perf_counter() - started))
-    rows = []
-    for who, taken in times.items():
-        taken = taken[2:]
-        median = statistics.median(taken)
-        spread = (max(taken) - min(taken)) / median
-        rows.append({"model": name, "file": who, "ms": median, "spread": spread})
-    return rows
-
-
-def table(rows: list[dict]) -> str:
-    lines = []
-    for row in rows:
-        theirs = next(
-            other["ms"]
-            for other in rows
-            if other["model"] == row["model"] and other["file"] == PLAIN_ONNX
-        )
-        line = [row["model"], row["file"], f"{row['ms']:.1f}", f"{row['spread']:.0%}"]
-        lines.append([*line, f"{row['ms'] / theirs:.2f} x"])
-    return markdown_table(["network", "file", "ms", "spread", "of plain"], lines, numeric=(2, 3, 4))
+    times = {who: taken[2:] for who, taken in times.items()}
+    medians = {who: statistics.median(taken) for who, taken in times.items()}
+    return [
+        {
+            "network": name,
+            "file": who,
+            "ms": round(ms, 1),
+            "spread, %": round(100 * (max(times[who]) - min(times[who])) / ms),
+            "of plain": round(ms / medians[PLAIN_ONNX], 2),
+        }
+        for who, ms in medians.items()
+    ]
 
 
 def main():
@@ -121,23 +108,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=list(PLAIN), choices=PLAIN)
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--json", metavar="FILE", help="write the rows to FILE as well")
-    parser.add_argument("--from-json", metavar="FILE", help="print the rows of FILE")
-    args = parser.parse_args()
-    if args.from_json:
-        rows = json.loads(Path(args.from_json).read_text())
-    else:
-        rows = []
-        for name in args.models:
-            with tempfile.TemporaryDirectory() as folder:
-                for what in ("plain", "ours"):
-                    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-                    command = [sys.executable, __file__, "process", what, name, folder]
-                    subprocess.run(command, check=True, env=environment)
-                rows += measure(name, Path(folder), args.repeats)
-    if args.json:
-        Path(args.json).write_text(json.dumps(rows, indent=1) + "\n")
-    print(table(rows))
+    kept.add_option(parser)
+    args, rows = parser.parse_args(), []
+    for name in args.models:
+        with tempfile.TemporaryDirectory() as folder:
+            for what in ("plain", "ours"):
+                environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
+                command = [sys.executable, __file__, "process", what, name, folder]
+                subprocess.run(command, check=True, env=environment)
+            rows += measure(name, Path(folder), args.repeats)
+    kept.show("exported", rows, args.keep)
 
 
 if __name__ == "__main__":

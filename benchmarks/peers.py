@@ -12,6 +12,7 @@ Weights are random.
 """
 
 import argparse
+import importlib
 import itertools
 import json
 import os
@@ -37,6 +38,12 @@ TIMM = {
 OURS = [*PLAIN, *TIMM]
 KERAS = ["ResNet50", "ConvNeXtTiny"]
 SIZE, CLASSES = 224, 1000
+
+
+def plain_pytorch(name: str):
+    """The constructor of the PyTorch version of our network `name`."""
+    module, constructor = PLAIN[name]
+    return getattr(importlib.import_module(module), constructor)
 
 
 def timed(step, job: dict) -> dict:
@@ -85,13 +92,11 @@ def keras_rows(job: dict) -> list[dict]:
 
 def torch_models(job: dict):
     """`(name, source, constructor)` of the available PyTorch networks."""
-    import importlib
-
     import torch
 
-    for name, (module, constructor) in PLAIN.items():
+    for name in PLAIN:
         if name in job["models"]:
-            yield name, "plain PyTorch", getattr(importlib.import_module(module), constructor)
+            yield name, "plain PyTorch", plain_pytorch(name)
     # timm imports torchvision, whose PyPI build refers to operators that CPU-only PyTorch lacks.
     library = torch.library.Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):

@@ -79,6 +79,8 @@ TABLES = {
         )
         for name, page in {
             "constructors": "performance",
+            "exported": "performance",
+            "memory": "performance",
             "torch_products": "performance",
             "xla_depthwise": "performance",
             "remat": "training",
@@ -111,12 +113,6 @@ TABLES = {
         )
         for page in tables.family_pages()
     },
-    ("docs/performance.md", "exported"): lambda: printed(
-        "benchmarks/exported.py", "--from-json", DOCS / "exported.json"
-    ),
-    ("docs/performance.md", "memory"): lambda: printed(
-        "benchmarks/memory.py", "--from-json", DOCS / "memory.json"
-    ),
     ("docs/performance.md", "gpu"): lambda: printed(
         "benchmarks/gpu.py", "--from-json", DOCS / "gpu_h100.json"
     ),
